@@ -1,0 +1,63 @@
+"""checkrow: your own Numba-compiled functions over partitioned Arrow data, resumable, committed exactly once.
+
+Use it as `import checkrow as cr`. Names load when they are first used, so that importing checkrow costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from checkrow.dataset.dataset import Dataset as Dataset
+    from checkrow.dataset.execution import Limits as Limits
+    from checkrow.dataset.functions import count as count, max as max, mean as mean, min as min, sum as sum  # noqa: A004
+    from checkrow.dataset.plan import Plan as Plan
+    from checkrow.dataset.run import Run as Run
+    from checkrow.dataset.scan import scan as scan
+    from checkrow.errors import CheckrowError as CheckrowError
+    from checkrow.expressions.expression import coalesce as coalesce, col as col, lit as lit, when as when
+    from checkrow.jobs.job import job as job
+    from checkrow.kernels.row import row_kernel as row_kernel
+    from checkrow.run import dask as cluster
+
+__version__ = "0.1.0"
+
+_NAMES = {
+    "CheckrowError": "checkrow.errors",
+    "Dataset": "checkrow.dataset.dataset",
+    "Limits": "checkrow.dataset.execution",
+    "Plan": "checkrow.dataset.plan",
+    "Run": "checkrow.dataset.run",
+    "coalesce": "checkrow.expressions.expression",
+    "col": "checkrow.expressions.expression",
+    "count": "checkrow.dataset.functions",
+    "job": "checkrow.jobs.job",
+    "lit": "checkrow.expressions.expression",
+    "max": "checkrow.dataset.functions",
+    "mean": "checkrow.dataset.functions",
+    "min": "checkrow.dataset.functions",
+    "row_kernel": "checkrow.kernels.row",
+    "scan": "checkrow.dataset.scan",
+    "sum": "checkrow.dataset.functions",
+    "when": "checkrow.expressions.expression",
+}
+_MODULES = {"cluster": "checkrow.run.dask", "errors": "checkrow.errors", "events": "checkrow.events"}
+
+__all__ = [*sorted({*_NAMES, *_MODULES})]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> object:
+    """Loads a public name at its first use."""
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
+    if name in _NAMES:
+        value: object = getattr(importlib.import_module(_NAMES[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'checkrow' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Returns the public names."""
+    return [*__all__, "__version__"]

@@ -1,0 +1,253 @@
+"""Driver sources: one fused loop per pipeline, in two shapes.
+
+An *aggregate driver* filters, computes and updates group states; a *row driver* filters, computes and writes columns.
+Both have the contract of the design: flat arrays in, `(next row, status, detail)` out, no allocation, no name, literal
+or parameter of the user's in the text, so that tomorrow's window runs on today's machine code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from checkrow.compile.emit import Body, fusible, scalar_type
+from checkrow.expressions import types
+from checkrow.expressions.nodes import KernelSpec, Node, walk
+from checkrow.plan.aggregates import STATE_ARRAYS, State
+
+DONE, FULL, KEY_RANGE = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyField:
+    """Where a key's bits stand: which key, whether its null flag, which word."""
+
+    key: int
+    null_flag: bool
+    word: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driver:
+    """A generated loop and how to call it.
+
+    `inputs` are the nodes whose arrays are passed first (values, then validity in the masked variant); `literals` and
+    `parameters` follow as scalars. `checked` are the nodes a status detail points to.
+    """
+
+    source: str
+    masked: bool
+    inputs: tuple[Node, ...]
+    literals: tuple[Node, ...]
+    parameters: tuple[tuple[str, int | float | bool], ...]
+    kernels: tuple[KernelSpec, ...]
+    checked: tuple[Node, ...]
+
+    def digest(self) -> str:
+        """Returns the identity of the machine code: text, types and kernels."""
+        kinds = [n.dtype for n in (*self.inputs, *self.literals)]
+        kernels = [(k.fingerprint, k.name) for k in self.kernels]
+        values = [type(v).__name__ for _, v in self.parameters]
+        return hashlib.sha256(repr((self.source, kinds, kernels, values)).encode()).hexdigest()[:24]
+
+
+def needs_mask(nodes: tuple[Node, ...]) -> bool:
+    """Tells whether nodes can make a null out of no null: a conditional without `otherwise`."""
+    return any(n.op == "lit" and n.value is None for node in nodes for n in walk(node))
+
+
+def aggregate_driver(
+    predicates: tuple[Node, ...],
+    keys: tuple[Node, ...],
+    states: tuple[State, ...],
+    fields: tuple[KeyField, ...],
+    words: int,
+    *,
+    masked: bool,
+    direct: bool,
+) -> Driver:
+    """Returns the driver that updates group states.
+
+    Parameters
+    ----------
+    predicates, keys, states
+        Typed expressions over the stage's columns; keys of text type arrive as codes.
+    fields : tuple of KeyField
+        How keys are packed into `words` 64-bit words.
+    masked : bool
+        Whether validity arrays are passed.
+    direct : bool
+        Whether the one key word addresses the group table directly.
+    """
+    body = Body(masked=masked)
+    _emit_filters(body, predicates)
+    _emit_words(body, keys, fields, words)
+    _emit_lookup(body, words, direct=direct)
+    arrays = _emit_states(body, states)
+    tail = ["base", "limit", "shift", "slots", "groups", "capacity", *(f"w_{j}" for j in range(words)), *arrays]
+    return _finish(body, tail, ["return stop, 0, 0"])
+
+
+def row_driver(predicates: tuple[Node, ...], outputs: tuple[Node, ...], *, masked: bool) -> Driver:
+    """Returns the driver that writes the row numbers that pass and the columns computed for them.
+
+    Every output has an array; in the masked variant a validity array follows it.
+    """
+    body = Body(masked=masked)
+    _emit_filters(body, predicates)
+    tail = ["rows", "written"]
+    body.line("n = written[0]")
+    values = [body.value(o) for o in outputs]
+    for j, (node, value) in enumerate(zip(outputs, values, strict=True)):
+        text = f"1 if {value.name} else 0" if node.dtype == "bool" else value.name
+        body.line(f"o{j}[n] = {text}")
+        tail.append(f"o{j}")
+        if masked:
+            body.line(f"m{j}[n] = 1 if {value.valid} else 0")
+            tail.append(f"m{j}")
+    body.line("rows[n] = i")
+    body.line("written[0] = n + 1")
+    return _finish(body, tail, ["return stop, 0, 0"])
+
+
+def _emit_filters(body: Body, predicates: tuple[Node, ...]) -> None:
+    for predicate in predicates:
+        test = body.value(predicate)
+        passed = test.name if test.valid == "True" else f"{test.name} and {test.valid}"
+        with body.block(f"if not ({passed}):"):
+            body.line("continue")
+
+
+def _emit_words(body: Body, keys: tuple[Node, ...], fields: tuple[KeyField, ...], words: int) -> None:
+    for j in range(words):
+        body.line(f"w{j} = np.uint64(0)")
+    for number, field in enumerate(fields):
+        node = keys[field.key]
+        value = body.value(node) if not types.is_text(node.dtype) else body.input(node)
+        if field.null_flag:
+            if value.valid != "True":
+                body.line(f"w{field.word} |= np.uint64(0 if {value.valid} else 1) << shift[{number}]")
+            continue
+        bits = f"u{number}"
+        body.line(f"{bits} = {_key_bits(node, value.name)} - base[{number}]")
+        if value.valid != "True":
+            with body.block(f"if not {value.valid}:"):
+                body.line(f"{bits} = np.uint64(0)")
+        with body.block(f"if {bits} > limit[{number}]:"):
+            body.line(f"return i, {KEY_RANGE}, {field.key}")
+        body.line(f"w{field.word} |= {bits} << shift[{number}]")
+
+
+def _key_bits(node: Node, name: str) -> str:
+    """Returns a key's value as 64 bits; equal keys have equal bits (one zero, one NaN)."""
+    if types.is_float(node.dtype):
+        return f"float_bits(np.float64({name}))"
+    if node.dtype == "bool":
+        return f"np.uint64(1 if {name} else 0)"
+    return f"np.uint64(np.int64({name}))"
+
+
+def _emit_lookup(body: Body, words: int, *, direct: bool) -> None:
+    if direct:
+        body.line("g = slots[w0]")
+        with body.block("if g < 0:"):
+            with body.block("if groups[0] >= capacity:"):
+                body.line(f"return i, {FULL}, 0")
+            body.line("g = np.int32(groups[0])")
+            body.line("slots[w0] = g")
+            body.line("w_0[g] = np.int64(w0)")
+            body.line("groups[0] += 1")
+        return
+    given = ", ".join(f"np.int64(w{j})" for j in range(words))
+    tables = ", ".join(f"w_{j}" for j in range(words))
+    body.line(f"g = find_or_insert_{words}({given}, slots, {tables}, groups, capacity)")
+    with body.block("if g < 0:"):
+        body.line(f"return i, {FULL}, 0")
+
+
+def _emit_states(body: Body, states: tuple[State, ...]) -> list[str]:
+    """Emits the updates and returns the names of the state arrays."""
+    # Arguments are computed before any update, so that a row that stops the loop has changed nothing.
+    for state in states:
+        if state.arg is not None:
+            body.value(state.arg)
+    body.line("groups[1] += 1")
+    names: list[str] = []
+    for number, state in enumerate(states):
+        arrays = [f"s{number}_{j}" for j in range(len(STATE_ARRAYS[state.kind]))]
+        names += arrays
+        _emit_update(body, state, arrays)
+    return names
+
+
+def _emit_update(body: Body, state: State, arrays: list[str]) -> None:
+    if state.arg is None:
+        body.line(f"{arrays[0]}[g] += 1")
+        return
+    value = body.value(state.arg)
+    if value.valid == "True":
+        _emit_valid_update(body, state, value.name, arrays)
+        return
+    with body.block(f"if {value.valid}:"):
+        _emit_valid_update(body, state, value.name, arrays)
+
+
+def _emit_valid_update(body: Body, state: State, x: str, arrays: list[str]) -> None:
+    first = arrays[0]
+    match state.kind:
+        case "valid":
+            body.line(f"{first}[g] += 1")
+        case "sum_int":
+            wide = body.fresh()
+            text = f"(1 if {x} else 0)" if state.arg is not None and state.arg.dtype == "bool" else x
+            body.line(f"{wide} = np.int64({text})")
+            body.line(f"{first}[g] += {wide} & 0xFFFFFFFF")
+            body.line(f"{arrays[1]}[g] += {wide} >> 32")
+        case "sum_float":
+            body.line(f"{first}[g] += {x}")
+        case "min":
+            with body.block(f"if {x} < {first}[g] or {first}[g] != {first}[g]:"):
+                body.line(f"{first}[g] = {x}")
+        case "max":
+            with body.block(f"if {x} > {first}[g] or {x} != {x}:"):
+                body.line(f"{first}[g] = {x}")
+        case other:
+            raise AssertionError(f"no fused update for {other}")
+
+
+def fusible_state(state: State) -> bool:
+    """Tells whether a driver can keep a state (128-bit sums are kept by the vectorised tier)."""
+    return state.kind != "sum_wide" and (state.arg is None or fusible(state.arg))
+
+
+def _finish(body: Body, tail: list[str], end: list[str]) -> Driver:
+    heads = ["start", "stop"]
+    for j, node in enumerate(body.inputs):
+        heads.append(f"c{j}")
+        if body.masked and node.nullable:
+            heads.append(f"v{j}")
+    heads += [f"p{j}" for j in range(len(body.literals))]
+    heads += [f"q{j}" for j in range(len(body.parameters))]
+    kinds = " ".join(f"{n.dtype}{'?' if n.nullable else ''}" for n in body.inputs)
+    lines = [
+        f"# inputs: {kinds}",
+        "@jit",
+        f"def drive({', '.join([*heads, *tail])}):",
+        "    for i in range(start, stop):",
+        *body.lines,
+        *(f"    {e}" for e in end),
+    ]
+    return Driver(
+        source="\n".join(lines) + "\n",
+        masked=body.masked,
+        inputs=tuple(body.inputs),
+        literals=tuple(body.literals),
+        parameters=tuple(body.parameters),
+        kernels=tuple(body.kernels),
+        checked=tuple(body.ranged),
+    )
+
+
+def literal_argument(node: Node) -> str:
+    """Returns the NumPy scalar type a literal is passed as."""
+    return scalar_type(node.dtype).removeprefix("np.")

@@ -1,0 +1,320 @@
+"""Typed expressions as statements of a generated loop body.
+
+Every node becomes at most one variable (equal nodes share it). In the masked variant a value comes with the name of a
+boolean that says whether it is valid; in the dense variant that name is always "True" and Numba removes the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from checkrow.expressions import types
+from checkrow.expressions.nodes import KernelSpec, Node
+
+OUT_OF_RANGE = 3
+NULL_FORBIDDEN = 4
+_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+_INFIX = {
+    "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "equal": "==", "not_equal": "!=", "less": "<",
+    "less_equal": "<=", "greater": ">", "greater_equal": ">=",
+}  # fmt: skip
+_CALENDAR = {
+    "year": "year", "month": "month", "day": "day", "truncate_month": "truncate_month", "truncate_year": "truncate_year",
+}  # fmt: skip
+_NUMPY_NAMES = {"i1": "int8", "i2": "int16", "i4": "int32", "i8": "int64", "u1": "uint8", "u2": "uint16",
+                "u4": "uint32", "u8": "uint64", "f4": "float32", "f8": "float64"}  # fmt: skip
+
+
+def scalar_type(dtype: str) -> str:
+    """Returns the NumPy scalar type a value of a column type has inside a driver."""
+    return "np.bool_" if dtype == "bool" else f"np.{_NUMPY_NAMES[types.numpy_dtype(dtype).str[1:]]}"
+
+
+def fusible(node: Node) -> bool:
+    """Tells whether a node compiles into a driver; text and conversions that may fail on a value do not."""
+    if types.is_text(node.dtype) or types.is_wide(node.dtype) or not node.dtype:
+        return False
+    if node.op == "cast" and not exact_cast(node.args[0].dtype, node.dtype):
+        return False
+    return all(fusible(a) for a in node.args)
+
+
+def exact_cast(source: str, target: str) -> bool:
+    """Tells whether a conversion cannot fail or lose within 64 bits (given the interval check of each batch)."""
+    if source == "bool":
+        return types.is_integer(target) or types.is_float(target)
+    if types.is_integer(source):
+        return types.is_float(target) or types.is_decimal(target) or target in {"int64", "int32", "date32[day]"}
+    if types.is_decimal(source):
+        grows = types.is_decimal(target) and types.decimal_shape(target)[1] >= types.decimal_shape(source)[1]
+        return grows or target == "double"
+    if types.is_float(source):
+        return types.is_float(target)
+    if types.is_temporal(source) and types.is_temporal(target):
+        return _time_factor(source, target) is not None
+    return source == "date32[day]" and target == "int32"
+
+
+def _time_factor(source: str, target: str) -> int | None:
+    """Returns what stored times are multiplied by (negative: floor-divided by), or None when digits would be lost."""
+    a, b = types.parse_type(source), types.parse_type(target)
+    if pa.types.is_date(a):
+        return None if pa.types.is_date(b) else _DAY[b.unit]
+    if pa.types.is_date(b):
+        return -_DAY[a.unit]
+    ratio = _DAY[b.unit] // _DAY[a.unit]
+    return ratio if ratio >= 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A variable of the loop body and the name of its validity."""
+
+    name: str
+    valid: str = "True"
+
+
+class Body:
+    """The loop body under construction."""
+
+    def __init__(self, *, masked: bool) -> None:
+        self.masked = masked
+        self.lines: list[str] = []
+        self.inputs: dict[Node, int] = {}
+        self.literals: list[Node] = []
+        self.kernels: list[KernelSpec] = []
+        self.parameters: list[tuple[str, int | float | bool]] = []
+        self.ranged: list[Node] = []
+        self._scopes: list[dict[Node, Value]] = [{}]
+        self._depth = 2
+        self._count = 0
+
+    # -- statements ---------------------------------------------------------------------------------------------------
+
+    def line(self, text: str) -> None:
+        """Adds a statement at the current depth."""
+        self.lines.append("    " * self._depth + text)
+
+    @contextmanager
+    def block(self, head: str) -> Iterator[None]:
+        """Opens an indented block; what is computed inside is not known outside."""
+        self.line(head)
+        self._depth += 1
+        self._scopes.append({})
+        before = len(self.lines)
+        yield
+        if len(self.lines) == before:
+            self.line("pass")
+        self._scopes.pop()
+        self._depth -= 1
+
+    def fresh(self) -> str:
+        """Returns a new variable name."""
+        self._count += 1
+        return f"t{self._count}"
+
+    # -- values -------------------------------------------------------------------------------------------------------
+
+    def value(self, node: Node) -> Value:
+        """Returns the variable that holds a node, computing it here if it is not known yet."""
+        for scope in self._scopes:
+            if node in scope:
+                return scope[node]
+        made = self._make(node)
+        self._scopes[-1][node] = made
+        return made
+
+    def input(self, node: Node) -> Value:
+        """Returns a value read from an input array."""
+        index = self.inputs.setdefault(node, len(self.inputs))
+        name = self.fresh()
+        self.line(f"{name} = c{index}[i] != 0" if node.dtype == "bool" else f"{name} = c{index}[i]")
+        if self.masked and node.nullable:
+            self.line(f"{name}v = v{index}[i] != 0")
+            return Value(name, f"{name}v")
+        return Value(name)
+
+    def _make(self, node: Node) -> Value:
+        if node.op == "col" or not fusible(node):
+            return self.input(node)
+        if node.op == "lit":
+            return self._literal(node)
+        if node.op == "kernel":
+            return self._kernel(node)
+        if node.op == "case":
+            return self._case(node)
+        if node.op in {"and", "or", "is_null", "fill_null"}:
+            return self._null_aware(node)
+        args = [self.value(a) for a in node.args]
+        text = self._strict(node, [a.name for a in args])
+        name = self.fresh()
+        self.line(f"{name} = {text}")
+        return Value(name, self._all_valid(args))
+
+    def _all_valid(self, args: list[Value]) -> str:
+        names = list(dict.fromkeys(a.valid for a in args if a.valid != "True"))
+        if len(names) <= 1:
+            return names[0] if names else "True"
+        name = self.fresh()
+        self.line(f"{name} = {' and '.join(names)}")
+        return name
+
+    def _literal(self, node: Node) -> Value:
+        if node.value is None:
+            zero = self.fresh()
+            self.line(f"{zero} = {scalar_type(node.dtype)}(0)")
+            return Value(zero, "False" if self.masked else "True")
+        self.literals.append(node)
+        return Value(f"p{len(self.literals) - 1}")
+
+    def _strict(self, node: Node, args: list[str]) -> str:
+        """Returns the text of an operation whose result is null exactly when an argument is."""
+        if node.op in _INFIX:
+            text = f"{args[0]} {_INFIX[node.op]} {args[1]}"
+            return f"np.int32({text})" if node.dtype == "date32[day]" else text
+        if node.op in _CALENDAR:
+            text = f"calendar_{_CALENDAR[node.op]}(np.int64({args[0]}))"
+            return f"{scalar_type(node.dtype)}({text})"
+        if node.op == "negate":
+            return f"-{args[0]}"
+        if node.op == "not":
+            return f"not {args[0]}"
+        return self._cast(node, args[0])
+
+    def _cast(self, node: Node, arg: str) -> str:
+        source, target = node.args[0].dtype, node.dtype
+        kind = scalar_type(target)
+        if source == "bool":
+            return f"{kind}(1 if {arg} else 0)"
+        if types.is_decimal(source) and target == "double":
+            return f"np.float64({arg}) / {float(10 ** types.decimal_shape(source)[1])!r}"
+        if types.is_decimal(target):
+            shift = types.decimal_shape(target)[1] - types.decimal_shape(source)[1]
+            return f"np.int64({arg}) * {10**shift}"
+        if types.is_temporal(source) and types.is_temporal(target):
+            factor = _time_factor(source, target) or 1
+            return f"np.int64({arg}) * {factor}" if factor > 0 else f"{kind}({arg} // {-factor})"
+        return f"{kind}({arg})"
+
+    def _null_aware(self, node: Node) -> Value:
+        args = [self.value(a) for a in node.args]
+        if node.op == "is_null":
+            name = self.fresh()
+            self.line(f"{name} = not {args[0].valid}")
+            return Value(name)
+        a, b = args
+        name = self.fresh()
+        if node.op == "fill_null":
+            kind = scalar_type(node.dtype)
+            self.line(f"{name} = {kind}({a.name}) if {a.valid} else {kind}({b.name})")
+            return Value(name, self._either(a, b))
+        if a.valid == b.valid == "True":
+            self.line(f"{name} = {a.name} {node.op} {b.name}")
+            return Value(name)
+        # Kleene: a known false decides `and`, a known true decides `or`, whatever the other side is.
+        decides = ("not {0}", "not {1}") if node.op == "and" else ("{0}", "{1}")
+        neutral = "not {}" if node.op == "and" else "{}"
+        left = f"({a.name} or {neutral.format(a.valid)})" if node.op == "and" else f"({a.name} and {a.valid})"
+        right = f"({b.name} or {neutral.format(b.valid)})" if node.op == "and" else f"({b.name} and {b.valid})"
+        self.line(f"{name} = {left} {node.op} {right}")
+        valid = self.fresh()
+        first, second = (d.format(a.name, b.name) for d in decides)
+        self.line(f"{valid} = ({a.valid} and {b.valid}) or ({a.valid} and {first}) or ({b.valid} and {second})")
+        return Value(name, valid)
+
+    def _either(self, a: Value, b: Value) -> str:
+        if "True" in {a.valid, b.valid}:
+            return "True"
+        name = self.fresh()
+        self.line(f"{name} = {a.valid} or {b.valid}")
+        return name
+
+    def _case(self, node: Node) -> Value:
+        name, kind = self.fresh(), scalar_type(node.dtype)
+        valid = f"{name}v" if self.masked else "True"
+        self.line(f"{name} = {kind}(0)")
+        if self.masked:
+            self.line(f"{valid} = True")
+        self._branches(node.args, name, kind)
+        return Value(name, valid)
+
+    def _branches(self, args: tuple[Node, ...], name: str, kind: str) -> None:
+        if len(args) == 1:
+            self._choose(args[0], name, kind)
+            return
+        test = self.value(args[0])
+        with self.block(f"if {test.name} and {test.valid}:"):
+            self._choose(args[1], name, kind)
+        with self.block("else:"):
+            self._branches(args[2:], name, kind)
+
+    def _choose(self, node: Node, name: str, kind: str) -> None:
+        chosen = self.value(node)
+        self.line(f"{name} = {kind}({chosen.name})")
+        if self.masked:
+            self.line(f"{name}v = {chosen.valid}")
+
+    # -- kernels ------------------------------------------------------------------------------------------------------
+
+    def _kernel(self, node: Node) -> Value:
+        """Calls a kernel once for all its outputs and picks one."""
+        spec = node.kernel
+        if spec is None:
+            raise AssertionError("a kernel node without its kernel")
+        result = self._call(node, spec)
+        output = int(node.value or 0)
+        dtype = spec.returns[output].dtype
+        picked = result.name if len(spec.returns) == 1 else f"{result.name}[{output}]"
+        name = self.fresh()
+        self.line(f"{name} = {picked} != 0" if dtype == "bool" else f"{name} = {picked}")
+        if not types.is_float(dtype) and dtype not in {"bool", "int64"} and not dtype.startswith(("timestamp", "dur")):
+            self._check_range(node, name, dtype)
+        if dtype != "bool":
+            self.line(f"{name} = {scalar_type(dtype)}({name})")
+        return Value(name, result.valid)
+
+    def _call(self, node: Node, spec: KernelSpec) -> Value:
+        shared = Node("call", args=node.args, kernel=spec, parameters=node.parameters)
+        for scope in self._scopes:
+            if shared in scope:
+                return scope[shared]
+        args = [self.value(a) for a in node.args]
+        if spec not in self.kernels:
+            self.kernels.append(spec)
+        names = [a.name for a in args]
+        for parameter in node.parameters:
+            names.append(f"q{len(self.parameters)}")
+            self.parameters.append(parameter)
+        text = f"k{self.kernels.index(spec)}({', '.join(names)})"
+        valid = self._all_valid(args)
+        made = Value(self.fresh(), valid)
+        if valid == "True":
+            self.line(f"{made.name} = {text}")
+        elif spec.nulls == "forbid":
+            self.ranged.append(node)
+            with self.block(f"if not {valid}:"):
+                self.line(f"return i, {NULL_FORBIDDEN}, {len(self.ranged) - 1}")
+            self.line(f"{made.name} = {text}")
+            made = Value(made.name)
+        else:
+            self._guarded_call(spec, made, text)
+        self._scopes[-1][shared] = made
+        return made
+
+    def _guarded_call(self, spec: KernelSpec, made: Value, text: str) -> None:
+        zeros = [f"{scalar_type(f.dtype)}(0)" for f in spec.returns]
+        empty = zeros[0] if len(zeros) == 1 else f"({', '.join(zeros)})"
+        with self.block(f"if {made.valid}:"):
+            self.line(f"{made.name} = {text}")
+        with self.block("else:"):
+            self.line(f"{made.name} = {empty}")
+
+    def _check_range(self, node: Node, name: str, dtype: str) -> None:
+        low, high = types.integer_range(dtype)
+        self.ranged.append(node)
+        with self.block(f"if {name} < {low} or {name} > {high}:"):
+            self.line(f"return i, {OUT_OF_RANGE}, {len(self.ranged) - 1}")

@@ -1,0 +1,1 @@
+"""The lazy user API: datasets, plans, runs."""

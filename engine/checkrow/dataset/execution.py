@@ -1,0 +1,75 @@
+"""Choosing an executor and running a tree on it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from checkrow.errors import ConfigError
+from checkrow.plan.logical import Relation
+from checkrow.plan.stages import CollectSink
+from checkrow.run.executor import Executor, ThreadExecutor
+from checkrow.run.on import cluster_executor
+from checkrow.run.physical import physical_plan
+from checkrow.run.runner import RunOptions, collect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a run may use; never part of a fingerprint.
+
+    Attributes
+    ----------
+    threads : int or None
+        Threads of an in-process run; default: the cores this process may use.
+    """
+
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be kept."""
+        if self.threads is not None and self.threads < 1:
+            raise ConfigError(f"Limits(threads={self.threads}): at least 1 is needed")
+
+
+@contextlib.contextmanager
+def executor_for(on: object, limits: Limits | None, workspace: Path | None) -> Iterator[Executor]:
+    """Yields the executor `on` names; a cluster must see the workspace."""
+    if on is None:
+        threads = ThreadExecutor(limits.threads if limits else None)
+        try:
+            yield threads
+        finally:
+            threads.close()
+        return
+    with cluster_executor(on, workspace) as executor:
+        yield executor
+
+
+def execute_collect(
+    relation: Relation, sink: CollectSink, schema: pa.Schema, on: object, limits: Limits | None
+) -> pa.Table:
+    """Runs a tree and returns its rows as a table."""
+    plan = physical_plan(relation, sink)
+    with _scratch(on) as workspace, executor_for(on, limits, workspace) as executor:
+        outcome = collect(plan, executor, RunOptions(), workspace)
+    return pa.Table.from_batches(outcome.batches, schema=schema)
+
+
+@contextlib.contextmanager
+def _scratch(on: object) -> Iterator[Path | None]:
+    """Yields a directory for exchange files when rows cannot stay in this process."""
+    if on is None:
+        yield None
+        return
+    directory = Path(tempfile.mkdtemp(prefix="checkrow-"))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""What users write: expression trees and kernel records, as pure data."""

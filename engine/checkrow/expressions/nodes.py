@@ -1,0 +1,89 @@
+"""The one node of expression trees, and the record of a kernel: frozen, hashable, JSON.
+
+A node as the user writes it has an empty `dtype`; `resolve` in `typing` returns the same tree with every `dtype` set and
+every conversion made explicit, so that nothing above has to know promotion rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from checkrow.expressions.types import Field
+
+Scalar = str | int | float | bool | None
+
+
+class SourceBlock(msgspec.Struct, frozen=True):
+    """A function's source text, where it stands in the user's file, and the name the block defines."""
+
+    name: str
+    text: str
+    file: str
+    line: int
+
+
+class KernelSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that is needed to compile and call a kernel elsewhere: source, not objects.
+
+    `blocks` are the helper functions it reaches, in order of definition, then the kernel itself; `constants` are the
+    module-level numbers it reaches, by name.
+    """
+
+    name: str
+    kind: str
+    blocks: tuple[SourceBlock, ...]
+    constants: tuple[tuple[str, int | float | bool], ...]
+    modules: tuple[tuple[str, str], ...]
+    columns: tuple[str, ...]
+    parameters: tuple[str, ...]
+    returns: tuple[Field, ...]
+    nulls: str
+    decimals: str
+    time_unit: str
+    fingerprint: str
+
+
+class Node(msgspec.Struct, frozen=True):
+    """One operation of an expression.
+
+    `op` is "col", "lit", "cast", "case", "kernel" or a key of `operations.OPERATIONS`. `name` is the column of "col";
+    `value` the literal of "lit" (decimals as text, dates and times as their stored integer), the output number of
+    "kernel", the unit of "truncate". `parameters` are bound kernel parameters.
+    """
+
+    op: str
+    args: tuple[Node, ...] = ()
+    name: str = ""
+    value: Scalar = None
+    dtype: str = ""
+    nullable: bool = True
+    kernel: KernelSpec | None = None
+    parameters: tuple[tuple[str, int | float | bool], ...] = ()
+
+
+def column(name: str) -> Node:
+    """Returns a reference to a column."""
+    return Node("col", name=name)
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """Yields a node and everything below it, parents first."""
+    yield node
+    for arg in node.args:
+        yield from walk(arg)
+
+
+def columns_of(*nodes: Node) -> tuple[str, ...]:
+    """Returns the names of the columns that nodes read, in order of first use."""
+    return tuple(dict.fromkeys(n.name for node in nodes for n in walk(node) if n.op == "col"))
+
+
+def substitute(node: Node, replacements: dict[str, Node]) -> Node:
+    """Returns a node with columns replaced by what computes them."""
+    if node.op == "col":
+        return replacements.get(node.name, node)
+    if not node.args:
+        return node
+    return msgspec.structs.replace(node, args=tuple(substitute(a, replacements) for a in node.args))

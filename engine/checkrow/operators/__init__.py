@@ -1,0 +1,1 @@
+"""What a task does to batches: scan, evaluate, aggregate, exchange, merge, write."""

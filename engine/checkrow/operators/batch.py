@@ -1,0 +1,65 @@
+"""A batch: at most 131,072 rows of a slice, as Arrow and, column by column when asked, as arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from checkrow.expressions.bounds import Interval
+from checkrow.expressions.nodes import Node, columns_of
+from checkrow.expressions.types import is_float, is_text
+from checkrow.operators.arrow import from_arrow
+from checkrow.operators.column import Column
+from checkrow.operators.strings import StringTable
+from checkrow_kernels.bounds import minmax_int
+
+ROWS = 131_072
+
+
+class Batch:
+    """Rows of a slice; `first_row` is the row number of the first one within `origin`, for messages."""
+
+    def __init__(
+        self, arrow: pa.RecordBatch, tables: dict[str, StringTable], dtypes: dict[str, str], origin: str, first_row: int
+    ) -> None:
+        self.arrow = arrow
+        self.rows = arrow.num_rows
+        self.origin = origin
+        self.first_row = first_row
+        self._tables = tables
+        self._dtypes = dtypes
+        self._columns: dict[str, Column] = {}
+        self._ranges: dict[str, Interval] = {}
+
+    def column(self, name: str) -> Column:
+        """Returns a column as arrays."""
+        if name not in self._columns:
+            array = self.arrow.column(name)
+            self._columns[name] = from_arrow(array, self._dtypes[name], self._tables.get(name))
+        return self._columns[name]
+
+    def replaced(self, arrow: pa.RecordBatch) -> Batch:
+        """Returns other rows of the same origin, with the same string tables."""
+        return Batch(arrow, self._tables, self._dtypes, self.origin, self.first_row)
+
+    def has_nulls(self, nodes: tuple[Node, ...]) -> bool:
+        """Tells whether a column that nodes read holds a null here."""
+        return any(self.arrow.column(name).null_count for name in columns_of(*nodes))
+
+    def ranges(self, names: tuple[str, ...]) -> dict[str, Interval]:
+        """Returns the smallest and largest stored integer of columns in this batch."""
+        for name in names:
+            dtype = self._dtypes[name]
+            if name in self._ranges or is_float(dtype) or is_text(dtype) or not self.rows:
+                continue
+            values = self.column(name).values
+            low, high = minmax_int(values, len(values))
+            self._ranges[name] = (int(low), int(high))
+        return {n: self._ranges[n] for n in names if n in self._ranges}
+
+
+def frozen(array: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    """Returns a read-only view: drivers are compiled for read-only inputs, whatever made the array."""
+    view = array.view()
+    view.flags.writeable = False
+    return view

@@ -1,0 +1,91 @@
+"""The form columns have between operators: flat NumPy arrays.
+
+Invariant: `values` is C-contiguous; bool is uint8; decimals of at most 18 digits are unscaled int64, wider ones two
+words per value (low, high); text is codes into a string table, or bytes with int64 offsets; `valid` is None (no nulls)
+or one byte per row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from checkrow.expressions import types
+from checkrow.operators.strings import StringTable
+from checkrow_kernels.take import take, take_bytes, take_lengths, take_pairs
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of some rows."""
+
+    dtype: str
+    values: Array
+    valid: Array | None = None
+    offsets: Array | None = None
+    table: StringTable | None = None
+
+    def __len__(self) -> int:
+        """Returns the number of rows."""
+        if self.offsets is not None:
+            return len(self.offsets) - 1
+        return len(self.values) // 2 if types.is_wide(self.dtype) else len(self.values)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all buffers; a shared string table is not counted."""
+        arrays = (self.values, self.valid, self.offsets)
+        return sum(a.nbytes for a in arrays if a is not None)
+
+    def take(self, rows: Array) -> Column:
+        """Returns the column at some row numbers (int64)."""
+        valid = None
+        if self.valid is not None:
+            valid = np.empty(len(rows), np.uint8)
+            take(self.valid, rows, valid)
+        if self.offsets is not None:
+            offsets = np.empty(len(rows) + 1, np.int64)
+            data = np.empty(take_lengths(self.offsets, rows, offsets), np.uint8)
+            take_bytes(self.offsets, self.values, rows, offsets, data)
+            return Column(self.dtype, data, valid, offsets)
+        if types.is_wide(self.dtype):
+            pairs = np.empty(2 * len(rows), np.int64)
+            take_pairs(self.values, rows, pairs)
+            return Column(self.dtype, pairs, valid)
+        out = np.empty(len(rows), self.values.dtype)
+        take(self.values, rows, out)
+        return Column(self.dtype, out, valid, table=self.table)
+
+    def spelled(self) -> Column:
+        """Returns text as bytes; a code means nothing outside its task."""
+        if self.table is None:
+            return self
+        offsets, data = self.table.spell(self.values)
+        return Column(self.dtype, data, self.valid, offsets)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Some rows: named columns of equal length."""
+
+    names: tuple[str, ...]
+    columns: tuple[Column, ...]
+    rows: int
+
+    def take(self, rows: Array) -> Columns:
+        """Returns the rows at some row numbers (int64)."""
+        return Columns(self.names, tuple(c.take(rows) for c in self.columns), len(rows))
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all columns."""
+        return sum(c.size_bytes for c in self.columns)
+
+    def __getitem__(self, name: str) -> Column:
+        """Returns a column by name."""
+        return self.columns[self.names.index(name)]

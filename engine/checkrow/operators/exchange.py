@@ -1,0 +1,292 @@
+"""Rows change partition: scattered by the hash of their keys, kept in memory or written as one durable file.
+
+Both forms offer the same interface (`ExchangeOutput`): per partition its rows, and the columns of a range of
+partitions. File layout (documented byte for byte in docs/format.md)::
+
+    magic "CRX1" | u32 header length | header JSON (names, types, text and null flags)
+    segments, one per partition, each 64-byte aligned: u64 lengths of all buffers, then the buffers, 64-byte aligned,
+        whole segment lz4 when that is smaller
+    footer: per partition int64 offset, stored bytes, plain bytes, rows, crc32 of the stored bytes
+    u32 crc32 of the footer | u64 footer length | magic "CRX1"
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from checkrow.errors import CorruptControlFile
+from checkrow.expressions import types
+from checkrow.operators.column import Column, Columns
+from checkrow_kernels.hashing import hash_int64, hash_strings
+from checkrow_kernels.scatter import count_partitions, partition_of, scatter_order
+
+Array = NDArray[Any]
+MAGIC = b"CRX1"
+_ALIGN = 64
+_NO_VALID = np.empty(0, np.uint8)
+_TAIL = struct.Struct("<IQ4s")
+
+
+class ExchangeOutput(Protocol):
+    """What one map task left for the next stage."""
+
+    @property
+    def partition_rows(self) -> tuple[int, ...]:
+        """Rows per partition."""
+
+    @property
+    def partition_bytes(self) -> tuple[int, ...]:
+        """Bytes in memory per partition."""
+
+    def partition(self, number: int) -> Columns:
+        """Returns the rows of one partition."""
+
+
+def hash_keys(columns: Columns, keys: int) -> Array:
+    """Returns a hash per row of the first `keys` columns: the same on every machine, task and run.
+
+    Text is hashed by its bytes, numbers by their 64-bit pattern, null by a mark of its own.
+    """
+    out = np.zeros(columns.rows, np.uint64)
+    for number, column in enumerate(columns.columns[:keys]):
+        valid, has_valid = (_NO_VALID, False) if column.valid is None else (column.valid, True)
+        if column.offsets is not None:
+            hash_strings(column.offsets, column.values, valid, has_valid, out, number == 0)
+        else:
+            hash_int64(_bits(column), valid, has_valid, out, number == 0)
+    return out
+
+
+def _bits(column: Column) -> Array:
+    values = column.values
+    if values.dtype.kind == "f":
+        plain = values.astype(np.float64) + 0.0
+        plain[np.isnan(plain)] = np.nan
+        return plain.view(np.int64)
+    return values.astype(np.int64) if values.dtype != np.uint64 else values.view(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryExchange:
+    """A map task's output that stays in the process."""
+
+    columns: Columns
+    starts: Array
+
+    @property
+    def partition_rows(self) -> tuple[int, ...]:
+        """Rows per partition."""
+        return tuple(int(n) for n in np.diff(self.starts))
+
+    @property
+    def partition_bytes(self) -> tuple[int, ...]:
+        """Bytes per partition, by its share of the rows."""
+        per_row = self.columns.size_bytes / max(1, self.columns.rows)
+        return tuple(int(per_row * n) for n in self.partition_rows)
+
+    def partition(self, number: int) -> Columns:
+        """Returns the rows of one partition."""
+        start, stop = int(self.starts[number]), int(self.starts[number + 1])
+        return Columns(self.columns.names, tuple(_slice(c, start, stop) for c in self.columns.columns), stop - start)
+
+
+def _slice(column: Column, start: int, stop: int) -> Column:
+    valid = None if column.valid is None else column.valid[start:stop]
+    if column.offsets is not None:
+        offsets = column.offsets[start : stop + 1]
+        return Column(column.dtype, column.values[offsets[0] : offsets[-1]], valid, offsets - offsets[0])
+    width = 2 if types.is_wide(column.dtype) else 1
+    return Column(column.dtype, column.values[width * start : width * stop], valid)
+
+
+def scatter(columns: Columns, keys: int, bits: int) -> MemoryExchange:
+    """Returns rows grouped by partition, order within a partition kept.
+
+    Parameters
+    ----------
+    columns : Columns
+        Text must be spelled out (see `Column.spelled`).
+    keys : int
+        How many leading columns decide the partition.
+    bits : int
+        Partitions as a power of two.
+    """
+    partitions = 1 << bits
+    starts = np.zeros(partitions + 1, np.int64)
+    if bits == 0:
+        starts[1] = columns.rows
+        return MemoryExchange(columns, starts)
+    ids = np.empty(columns.rows, np.int32)
+    partition_of(hash_keys(columns, keys), bits, ids)
+    counts = np.zeros(partitions, np.int64)
+    count_partitions(ids, counts)
+    np.cumsum(counts, out=starts[1:])
+    order = np.empty(columns.rows, np.int64)
+    scatter_order(ids, starts[:-1].copy(), order)
+    return MemoryExchange(columns.take(order), starts)
+
+
+# -- the durable form -----------------------------------------------------------------------------------------------
+
+
+class _ColumnHeader(msgspec.Struct, frozen=True):
+    name: str
+    dtype: str
+    text: bool
+    nullable: bool
+
+
+class _Header(msgspec.Struct, frozen=True):
+    columns: tuple[_ColumnHeader, ...]
+    partitions: int
+
+
+_FOOTER = np.dtype([("offset", "<i8"), ("stored", "<i8"), ("plain", "<i8"), ("rows", "<i8"), ("crc", "<u4")])
+
+
+def write_exchange(path: Path, output: MemoryExchange) -> int:
+    """Writes a map task's output as one file and returns the crc32 of its footer.
+
+    The caller makes the file durable (see `storage.store`).
+    """
+    codec = pa.Codec("lz4_raw")
+    columns = output.columns
+    partitions = len(output.starts) - 1
+    headers = tuple(
+        _ColumnHeader(n, c.dtype, c.offsets is not None, c.valid is not None)
+        for n, c in zip(columns.names, columns.columns, strict=True)
+    )
+    header = msgspec.json.encode(_Header(headers, partitions))
+    footer = np.zeros(partitions, _FOOTER)
+    with path.open("wb") as file:
+        file.write(MAGIC + struct.pack("<I", len(header)) + header)
+        for number in range(partitions):
+            part = output.partition(number)
+            plain = _pack_segment(part)
+            packed = codec.compress(plain, asbytes=True) if plain else b""
+            stored = packed if len(packed) < len(plain) else plain
+            file.write(b"\0" * (-file.tell() % _ALIGN))
+            footer[number] = (file.tell(), len(stored), len(plain), part.rows, zlib.crc32(stored))
+            file.write(stored)
+        tail = footer.tobytes()
+        crc = zlib.crc32(tail)
+        file.write(tail + _TAIL.pack(crc, len(tail), MAGIC))
+    return crc
+
+
+def _pack_segment(part: Columns) -> bytes:
+    """Returns a partition's buffers one after the other, each 64-byte aligned, after their lengths."""
+    if not part.rows:
+        return b""
+    buffers = [np.ascontiguousarray(b) for c in part.columns for b in (c.values, c.valid, c.offsets) if b is not None]
+    lengths = np.array([b.nbytes for b in buffers], np.uint64)
+    pieces = [lengths.tobytes()]
+    at = lengths.nbytes
+    for b in buffers:
+        pad = -at % _ALIGN
+        pieces += [b"\0" * pad, b.tobytes()]
+        at += pad + b.nbytes
+    return b"".join(pieces)
+
+
+class FileExchange:
+    """A map task's output in a file; reads one range per partition and verifies it.
+
+    Raises
+    ------
+    CorruptControlFile
+        When the file does not hold what its footer says.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            with path.open("rb") as file:
+                self._header, self._footer = _read_ends(path, file)
+        except OSError as error:
+            raise CorruptControlFile(f"the exchange file {path} cannot be read: {error.strerror}") from None
+
+    @property
+    def partition_rows(self) -> tuple[int, ...]:
+        """Rows per partition."""
+        return tuple(int(r) for r in self._footer["rows"])
+
+    @property
+    def partition_bytes(self) -> tuple[int, ...]:
+        """Bytes in memory per partition."""
+        return tuple(int(b) for b in self._footer["plain"])
+
+    def partition(self, number: int) -> Columns:
+        """Returns the rows of one partition."""
+        entry = self._footer[number]
+        with self._path.open("rb") as file:
+            file.seek(int(entry["offset"]))
+            stored = file.read(int(entry["stored"]))
+        if len(stored) != entry["stored"] or zlib.crc32(stored) != entry["crc"]:
+            raise CorruptControlFile(f"partition {number} of the exchange file {self._path} is damaged")
+        plain = stored
+        if entry["stored"] < entry["plain"]:
+            plain = pa.Codec("lz4_raw").decompress(stored, int(entry["plain"]), asbytes=True)
+        return _unpack_segment(self._header, plain, int(entry["rows"]))
+
+
+def _read_ends(path: Path, file: Any) -> tuple[_Header, Array]:  # noqa: ANN401
+    damaged = CorruptControlFile(f"{path} is not a complete exchange file")
+    size = file.seek(0, 2)
+    if size < len(MAGIC) + 4 + _TAIL.size:
+        raise damaged
+    file.seek(size - _TAIL.size)
+    crc, length, magic = _TAIL.unpack(file.read(_TAIL.size))
+    if magic != MAGIC or length % _FOOTER.itemsize or length > size - _TAIL.size:
+        raise damaged
+    file.seek(size - _TAIL.size - length)
+    tail = file.read(length)
+    file.seek(0)
+    start, header_length = struct.unpack("<4sI", file.read(8))
+    if zlib.crc32(tail) != crc or start != MAGIC:
+        raise damaged
+    header = msgspec.json.decode(file.read(header_length), type=_Header)
+    footer = np.frombuffer(tail, _FOOTER)
+    if len(footer) != header.partitions:
+        raise damaged
+    return header, footer
+
+
+def _unpack_segment(header: _Header, plain: bytes, rows: int) -> Columns:
+    names = tuple(c.name for c in header.columns)
+    if not rows:
+        return Columns(names, tuple(_empty(c) for c in header.columns), 0)
+    count = sum(1 + c.nullable + c.text for c in header.columns)
+    lengths = np.frombuffer(plain, np.uint64, count)
+    at, index = lengths.nbytes, 0
+
+    def next_buffer(dtype: np.dtype[Any]) -> Array:
+        nonlocal at, index
+        at += -at % _ALIGN
+        out = np.frombuffer(plain, dtype, int(lengths[index]) // dtype.itemsize, at)
+        at += int(lengths[index])
+        index += 1
+        return out
+
+    columns = []
+    for c in header.columns:
+        values = next_buffer(types.numpy_dtype(c.dtype))
+        valid = next_buffer(np.dtype("u1")) if c.nullable else None
+        offsets = next_buffer(np.dtype("i8")) if c.text else None
+        columns.append(Column(c.dtype, values, valid, offsets))
+    return Columns(names, tuple(columns), rows)
+
+
+def _empty(column: _ColumnHeader) -> Column:
+    offsets = np.zeros(1, np.int64) if column.text else None
+    valid = np.empty(0, np.uint8) if column.nullable else None
+    return Column(column.dtype, np.empty(0, types.numpy_dtype(column.dtype)), valid, offsets)

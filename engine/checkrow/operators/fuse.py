@@ -1,0 +1,128 @@
+"""Deciding batch by batch whether the fused driver may run, and calling it.
+
+The fused tier computes in 64 bits without tests in the loop; it runs on a batch only when interval arithmetic over the
+batch's actual values proves that nothing can wrap. Otherwise the vectorised tier, which checks, takes the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from checkrow.compile.cache import DriverCache
+from checkrow.compile.driver import Driver, literal_argument
+from checkrow.compile.emit import NULL_FORBIDDEN, OUT_OF_RANGE, fusible
+from checkrow.errors import ArithmeticRangeError, KernelRowError
+from checkrow.expressions import types
+from checkrow.expressions.bounds import INT64, Interval, interval, stored_interval
+from checkrow.expressions.expression import render
+from checkrow.expressions.nodes import Node, columns_of, walk
+from checkrow.operators.batch import Batch, frozen
+
+Array = NDArray[Any]
+_ARITHMETIC = {"add", "subtract", "multiply", "negate", "cast"}
+
+
+class RangeProof:
+    """Which nodes of a pipeline need their batch's ranges to be known safe in 64 bits."""
+
+    def __init__(self, nodes: tuple[Node, ...]) -> None:
+        risky = [n for node in nodes for n in walk(node) if _can_wrap(n)]
+        self.nodes = tuple(dict.fromkeys(risky))
+        self.columns = columns_of(*self.nodes)
+
+    def holds(self, batch: Batch) -> bool:
+        """Tells whether no node can leave its type on this batch."""
+        if not self.nodes:
+            return True
+        ranges = batch.ranges(self.columns)
+        return all(_within(node, ranges) for node in self.nodes)
+
+
+def _can_wrap(node: Node) -> bool:
+    """Tells whether a node may leave its type when its columns take any value of theirs."""
+    if node.op not in _ARITHMETIC or types.is_float(node.dtype) or not fusible(node):
+        return False
+    return not _within(node, {})
+
+
+def _within(node: Node, ranges: dict[str, Interval]) -> bool:
+    # The raw interval of the operation, before its result is assumed to be of its type.
+    found = interval(node, ranges)
+    allowed = stored_interval(node.dtype) or INT64
+    return found is not None and allowed[0] <= found[0] and found[1] <= allowed[1]
+
+
+def input_arrays(driver: Driver, batch: Batch) -> list[Array]:
+    """Returns a driver's input arrays for a batch: values, then validity where the variant takes it."""
+    out: list[Array] = []
+    for node in driver.inputs:
+        column = batch.column(node.name)
+        out.append(frozen(column.values))
+        if driver.masked and node.nullable:
+            valid = column.valid if column.valid is not None else np.ones(batch.rows, np.uint8)
+            out.append(frozen(valid))
+    return out
+
+
+def scalar_arguments(driver: Driver) -> list[object]:
+    """Returns a driver's literals and kernel parameters, in order."""
+    literals = [_literal(n) for n in driver.literals]
+    parameters: list[object] = [_parameter(v) for _, v in driver.parameters]
+    return literals + parameters
+
+
+def _literal(node: Node) -> object:
+    value = node.value
+    if types.is_decimal(node.dtype):
+        value = int(value or 0)
+    return np.dtype(literal_argument(node)).type(value)
+
+
+def _parameter(value: float | bool) -> object:
+    if isinstance(value, bool):
+        return np.bool_(value)
+    return np.int64(value) if isinstance(value, int) else np.float64(value)
+
+
+def stopped(driver: Driver, batch: Batch, row: int, status: int, detail: int) -> Exception:
+    """Returns the error for a driver that stopped at a row."""
+    node = driver.checked[detail]
+    kernel = node.kernel
+    where = f"{batch.origin}, row {batch.first_row + row}"
+    name = kernel.name if kernel else render(node)
+    if status == NULL_FORBIDDEN:
+        names = ", ".join(columns_of(node))
+        return KernelRowError(f'{where}: kernel {name!r} forbids nulls but one of its columns ({names}) is null there')
+    if status == OUT_OF_RANGE and kernel is not None:
+        dtype = kernel.returns[int(node.value or 0)].dtype
+        return ArithmeticRangeError(f"{where}: kernel {name!r} returned a value that does not fit {dtype}")
+    return ArithmeticRangeError(f"{where}: {name} does not fit {node.dtype}")
+
+
+def run_driver(cache: DriverCache, driver: Driver, args: tuple[object, ...], batch: Batch) -> tuple[int, int, int]:
+    """Runs a driver once; an exception of the user's code becomes a KernelRowError that names the row."""
+    function = cache.prepare(driver, args)
+    try:
+        row, status, detail = function(*args)
+    except Exception:  # noqa: BLE001  # whatever the user's kernel raises
+        raise _row_error(function, driver, args, batch) from None
+    return int(row), int(status), int(detail)
+
+
+def _row_error(
+    function: Callable[..., tuple[int, int, int]], driver: Driver, args: tuple[object, ...], batch: Batch
+) -> KernelRowError:
+    """Finds the first row on which the user's code raises, with the same machine code one row at a time."""
+    spec = driver.kernels[-1]
+    name = f"kernel {spec.name!r} ({spec.blocks[-1].file}:{spec.blocks[-1].line})"
+    for row in range(batch.rows):
+        try:
+            function(row, row + 1, *args[2:])
+        except Exception as error:  # noqa: BLE001  # whatever the user's kernel raises
+            where = f"{batch.origin}, row {batch.first_row + row}"
+            return KernelRowError(f"{where}: {name} raised {type(error).__name__}: {error}")
+    return KernelRowError(f"{batch.origin}: {name} raised on a batch but on none of its rows; a kernel must be pure")

@@ -1,0 +1,240 @@
+"""The group table: key words, slots and states of the groups of one slice or partition.
+
+Drivers and vectorised updates work on the same arrays, so a batch may go either way. States are pre-filled with their
+identity; a new group needs no initialisation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from checkrow.errors import ArithmeticRangeError
+from checkrow.expressions import types
+from checkrow.operators.column import Column
+from checkrow.operators.keys import KeyLayout, pack, unpack, widened
+from checkrow.expressions.bounds import Interval
+from checkrow.plan.aggregates import STATE_ARRAYS, State
+from checkrow_kernels import aggregate as kernels
+from checkrow_kernels.group import rebuild_1, rebuild_2, rebuild_n, upsert_1, upsert_2, upsert_n
+
+Array = NDArray[Any]
+_NO_VALID = np.empty(0, np.uint8)
+_FIRST_CAPACITY = 1 << 12
+
+
+def state_dtypes(state: State) -> tuple[np.dtype[Any], ...]:
+    """Returns the dtypes of a state's arrays."""
+    own = types.numpy_dtype(state.arg.dtype) if state.arg is not None else np.dtype("i8")
+    return tuple(np.dtype(d) if d else own for d in STATE_ARRAYS[state.kind])
+
+
+def identity(state: State, dtype: np.dtype[Any]) -> int | float:
+    """Returns what an untouched state holds: the neutral element of its update."""
+    if state.kind not in {"min", "max"}:
+        return 0
+    if dtype.kind == "f":
+        # NaN is the greatest value: any number replaces it in a minimum, nothing but itself exceeds it in a maximum.
+        return float("nan") if state.kind == "min" else float("-inf")
+    info = np.iinfo(dtype)
+    return int(info.max if state.kind == "min" else info.min)
+
+
+class GroupTable:
+    """Groups by packed key words, growing as needed."""
+
+    def __init__(self, layout: KeyLayout, states: tuple[State, ...]) -> None:
+        self.layout = layout
+        self.states = states
+        # Groups so far, and rows that went into them: drivers update both in place.
+        self.groups = np.zeros(2, np.int64)
+        self.capacity = 1 << layout.bits if layout.direct else _FIRST_CAPACITY
+        self.words = self._new_words(self.capacity)
+        self.arrays = [self._new_states(s, self.capacity) for s in states]
+        self.slots = self._new_slots()
+
+    @property
+    def count(self) -> int:
+        """Number of groups."""
+        return int(self.groups[0])
+
+    @property
+    def rows(self) -> int:
+        """Rows that went into the groups."""
+        return int(self.groups[1])
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all arrays."""
+        own = [*self.words, self.slots, *(a for arrays in self.arrays for a in arrays)]
+        return sum(a.nbytes for a in own)
+
+    def _new_words(self, capacity: int) -> list[Array]:
+        if self.layout.words > 2:
+            return [np.empty((capacity, self.layout.words), np.int64)]
+        return [np.empty(capacity, np.int64) for _ in range(self.layout.words)]
+
+    def _new_states(self, state: State, capacity: int) -> tuple[Array, ...]:
+        return tuple(np.full(capacity, identity(state, d), d) for d in state_dtypes(state))
+
+    def _new_slots(self) -> Array:
+        return np.full(self.capacity if self.layout.direct else 4 * self.capacity, -1, np.int32)
+
+    # -- growth -------------------------------------------------------------------------------------------------------
+
+    def grow(self) -> None:
+        """Makes room for four times the groups."""
+        self.capacity *= 4
+        self.words = [_resized(w, self.capacity) for w in self.words]
+        for number, state in enumerate(self.states):
+            fresh = self._new_states(state, self.capacity)
+            for old, new in zip(self.arrays[number], fresh, strict=True):
+                new[: len(old)] = old
+            self.arrays[number] = fresh
+        self._rebuild()
+
+    def widen(self, seen: tuple[Interval | None, ...]) -> None:
+        """Repacks all keys so that observed ranges fit; group numbers stay."""
+        bits, valid = unpack(self.layout, self.key_words())
+        self.layout = widened(self.layout, seen)
+        packed = pack(self.layout, bits, valid)
+        if self.layout.direct:
+            self.capacity = 1 << self.layout.bits
+        elif self.capacity < _FIRST_CAPACITY:
+            self.capacity = _FIRST_CAPACITY
+        self.words = self._new_words(self.capacity)
+        for j, word in enumerate(packed):
+            target = self.words[0][:, j] if self.layout.words > 2 else self.words[j]
+            target[: len(word)] = word
+        for number, state in enumerate(self.states):
+            fresh = self._new_states(state, self.capacity)
+            for old, new in zip(self.arrays[number], fresh, strict=True):
+                new[: self.count] = old[: self.count]
+            self.arrays[number] = fresh
+        self._rebuild()
+
+    def _rebuild(self) -> None:
+        self.slots = self._new_slots()
+        if self.layout.direct:
+            self.slots[self.words[0][: self.count]] = np.arange(self.count, dtype=np.int32)
+        elif self.layout.words == 1:
+            rebuild_1(self.words[0], self.count, self.slots)
+        elif self.layout.words == 2:
+            rebuild_2(self.words[0], self.words[1], self.count, self.slots)
+        else:
+            rebuild_n(self.words[0], self.count, self.slots)
+
+    def key_words(self) -> tuple[Array, ...]:
+        """Returns the words of all groups, one array per word."""
+        if self.layout.words > 2:
+            return tuple(np.ascontiguousarray(self.words[0][: self.count, j]) for j in range(self.layout.words))
+        return tuple(w[: self.count] for w in self.words)
+
+    # -- vectorised updates -------------------------------------------------------------------------------------------
+
+    def upsert(self, words: tuple[Array, ...], rows: int) -> Array:
+        """Returns the group number of every row (int32), adding groups not seen before."""
+        gids = np.empty(rows, np.int32)
+        self.groups[1] += rows
+        start = 0
+        while start < rows:
+            start = self._upsert_from(words, start, rows, gids)
+            if start < rows:
+                self.grow()
+        return gids
+
+    def _upsert_from(self, words: tuple[Array, ...], start: int, rows: int, gids: Array) -> int:
+        if self.layout.direct:
+            return self._upsert_direct(words[0], gids)
+        tail = (self.count, self.capacity, gids)
+        if self.layout.words == 1:
+            done, groups = upsert_1(words[0], start, rows, self.slots, self.words[0], *tail)
+        elif self.layout.words == 2:
+            done, groups = upsert_2(words[0], words[1], start, rows, self.slots, self.words[0], self.words[1], *tail)
+        else:
+            done, groups = upsert_n(np.stack(words, axis=1), start, rows, self.slots, self.words[0], *tail)
+        self.groups[0] = groups
+        return int(done)
+
+    def _upsert_direct(self, word: Array, gids: Array) -> int:
+        found = self.slots[word]
+        missing = word[found < 0]
+        if len(missing):
+            _, first = np.unique(missing, return_index=True)
+            new = missing[np.sort(first)]
+            numbers = np.arange(self.count, self.count + len(new), dtype=np.int32)
+            self.slots[new] = numbers
+            self.words[0][numbers] = new
+            self.groups[0] += len(new)
+            found = self.slots[word]
+        gids[:] = found
+        return len(word)
+
+    def update(self, number: int, gids: Array, column: Column | None) -> None:
+        """Updates one state with the values of its argument."""
+        state, arrays = self.states[number], self.arrays[number]
+        if column is None:
+            kernels.count_rows(gids, len(gids), arrays[0])
+            return
+        valid, has_valid = (_NO_VALID, False) if column.valid is None else (column.valid, True)
+        match state.kind:
+            case "valid":
+                if has_valid:
+                    kernels.count_valid(gids, valid, arrays[0])
+                else:
+                    kernels.count_rows(gids, len(gids), arrays[0])
+            case "sum_int":
+                kernels.sum_int(gids, column.values, valid, has_valid, *arrays)
+            case "sum_float":
+                kernels.sum_float(gids, column.values, valid, has_valid, arrays[0])
+            case "sum_wide":
+                kernels.sum_pairs(gids, _pairs(column), valid, has_valid, *arrays)
+            case "min":
+                kernels.min_state(gids, column.values, valid, has_valid, arrays[0])
+            case "max":
+                kernels.max_state(gids, column.values, valid, has_valid, arrays[0])
+
+    def merge(self, number: int, gids: Array, others: tuple[Array, ...]) -> None:
+        """Merges partial states of the same kind; float sums are added in the order given."""
+        state, arrays = self.states[number], self.arrays[number]
+        match state.kind:
+            case "rows" | "valid":
+                kernels.add_int64(gids, others[0], arrays[0])
+            case "sum_int":
+                kernels.merge_split(gids, *others, *arrays)
+            case "sum_float":
+                kernels.sum_float(gids, others[0], _NO_VALID, False, arrays[0])  # noqa: FBT003
+            case "sum_wide":
+                kernels.merge_triple(gids, *others, *arrays)
+            case "min":
+                kernels.min_state(gids, others[0], _NO_VALID, False, arrays[0])  # noqa: FBT003
+            case "max":
+                kernels.max_state(gids, others[0], _NO_VALID, False, arrays[0])  # noqa: FBT003
+
+    def normalise(self) -> None:
+        """Carries split sums, so that merging any number of tables cannot overflow their low halves."""
+        for state, arrays in zip(self.states, self.arrays, strict=True):
+            if state.kind == "sum_int":
+                kernels.normalise_split(*arrays, self.count)
+
+
+def _pairs(column: Column) -> Array:
+    """Returns values as 128-bit words; uint64 has no sign to extend."""
+    if types.is_wide(column.dtype):
+        return column.values
+    out = np.zeros(2 * len(column), np.int64)
+    out[::2] = column.values.view(np.int64)
+    return out
+
+
+def _resized(array: Array, capacity: int) -> Array:
+    out = np.empty((capacity, *array.shape[1:]), array.dtype)
+    out[: len(array)] = array
+    return out
+
+
+def out_of_range(name: str, dtype: str) -> ArithmeticRangeError:
+    """Returns the error for a result that does not fit its type."""
+    return ArithmeticRangeError(f"column {name!r}: an exact sum does not fit {dtype}; cast the argument to a decimal or to float64")

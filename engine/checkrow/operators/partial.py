@@ -1,0 +1,224 @@
+"""Filter, compute and pre-aggregate the batches of a slice into one group table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from checkrow.compile.cache import DriverCache
+from checkrow.compile.driver import DONE, FULL, KEY_RANGE, Driver, aggregate_driver, fusible_state, needs_mask
+from checkrow.compile.emit import fusible
+from checkrow.expressions import types
+from checkrow.expressions.bounds import Interval, interval
+from checkrow.expressions.nodes import Node
+from checkrow.operators.arrow import from_arrow
+from checkrow.operators.batch import Batch
+from checkrow.operators.column import Column, Columns
+from checkrow.operators.evaluate import Evaluator
+from checkrow.operators.fuse import RangeProof, input_arrays, run_driver, scalar_arguments, stopped
+from checkrow.operators.grouping import GroupTable
+from checkrow.operators.keys import Key, covers, key_bits, key_values, layout, observed, pack, unpack
+from checkrow.operators.rows import kernel_caller
+from checkrow.operators.strings import StringTable
+from checkrow.plan.aggregates import Aggregation, State
+
+Array = NDArray[Any]
+_FIRST_CODES = 255
+
+
+class PartialAggregate:
+    """Group states of one slice.
+
+    Parameters
+    ----------
+    predicates : tuple of Node
+        Conditions a row must meet, in order.
+    aggregation : Aggregation
+        Keys and states over the slice's columns.
+    ranges : dict
+        What statistics say of the slice's integer columns.
+    tables : dict
+        The slice's string tables by column name; text keys that are bare columns arrive as codes into them.
+    fused : bool
+        Whether enough rows are ahead to compile a driver.
+    """
+
+    def __init__(
+        self,
+        predicates: tuple[Node, ...],
+        aggregation: Aggregation,
+        ranges: dict[str, Interval],
+        tables: dict[str, StringTable],
+        cache: DriverCache,
+        *,
+        fused: bool,
+    ) -> None:
+        self._predicates = predicates
+        self._aggregation = aggregation
+        self._keys = tuple(node for _, node in aggregation.keys)
+        self._cache = cache
+        self._tables = {
+            number: tables.get(k.name) or StringTable() for number, k in enumerate(self._keys) if types.is_text(k.dtype)
+        }
+        self._table = GroupTable(self._layout(ranges), aggregation.states)
+        self._nodes = (*predicates, *self._keys, *(s.arg for s in aggregation.states if s.arg is not None))
+        self._proof = RangeProof(self._nodes)
+        self._fusible = self._can_fuse() and (fused or cache.is_compiled(self._driver(masked=False)))
+        self._drivers: dict[tuple[object, ...], Driver] = {}
+
+    def _layout(self, ranges: dict[str, Interval]) -> Any:  # noqa: ANN401
+        keys = tuple(Key(k.dtype, k.nullable) for k in self._keys)
+        known: list[Interval | None] = []
+        for number, node in enumerate(self._keys):
+            if number in self._tables:
+                known.append((0, _FIRST_CODES))
+            else:
+                known.append(None if types.is_float(node.dtype) or node.dtype == "uint64" else interval(node, ranges))
+        return layout(keys, tuple(known))
+
+    def _can_fuse(self) -> bool:
+        plain = all(fusible(p) for p in self._predicates) and all(fusible_state(s) for s in self._aggregation.states)
+        return plain and all(fusible(k) or k.op == "col" for k in self._keys) and self._table.layout.words <= 2
+
+    def _driver(self, *, masked: bool) -> Driver:
+        plan = self._table.layout
+        return aggregate_driver(
+            self._predicates, self._keys, self._aggregation.states, plan.fields, plan.words,
+            masked=masked or needs_mask(self._nodes), direct=plan.direct,
+        )  # fmt: skip
+
+    @property
+    def rows_kept(self) -> int:
+        """Rows that met all conditions."""
+        return self._table.rows
+
+    def consume(self, batch: Batch) -> None:
+        """Adds the rows of a batch."""
+        if not batch.rows:
+            return
+        if self._fusible and self._table.layout.words <= 2 and self._proof.holds(batch):
+            self._fused(batch)
+        else:
+            self._vectorised(batch)
+
+    # -- tier 2 -------------------------------------------------------------------------------------------------------
+
+    def _fused(self, batch: Batch) -> None:
+        masked = batch.has_nulls(self._nodes)
+        row = 0
+        while row < batch.rows:
+            plan = self._table.layout
+            variant = (masked, plan.direct, plan.fields)
+            if variant not in self._drivers:
+                self._drivers[variant] = self._driver(masked=masked)
+            driver = self._drivers[variant]
+            args = (row, batch.rows, *input_arrays(driver, batch), *scalar_arguments(driver), *self._table_arguments())
+            row, status, detail = run_driver(self._cache, driver, args, batch)
+            if status == FULL:
+                self._table.grow()
+            elif status == KEY_RANGE:
+                self._table.widen(self._observed_ranges(batch, detail))
+                if self._table.layout.words > 2:
+                    self._vectorised(batch, row)
+                    return
+            elif status != DONE:
+                raise stopped(driver, batch, row, status, detail)
+
+    def _table_arguments(self) -> tuple[object, ...]:
+        table, plan = self._table, self._table.layout
+        arrays = [a for state in table.arrays for a in state]
+        return (
+            plan.base, plan.limit, plan.shift, table.slots, table.groups, table.capacity, *table.words, *arrays,
+        )  # fmt: skip
+
+    def _observed_ranges(self, batch: Batch, key: int) -> tuple[Interval | None, ...]:
+        """Returns the range a key takes in a batch (all rows, filtered or not); the other keys are left alone."""
+        column = self._key_column(Evaluator(batch.arrow, kernel_caller(self._cache, batch)), batch, key)
+        seen = observed(key_bits(column.dtype, column.values), column.valid)
+        return tuple(seen if number == key else None for number in range(len(self._keys)))
+
+    # -- tier 1 -------------------------------------------------------------------------------------------------------
+
+    def _vectorised(self, batch: Batch, first: int = 0) -> None:
+        kept = batch if first == 0 else _rest(batch, first)
+        for predicate in self._predicates:
+            mask = Evaluator(kept.arrow, kernel_caller(self._cache, kept)).mask(predicate)
+            kept = _selected(kept, mask)
+        if not kept.rows:
+            return
+        evaluator = Evaluator(kept.arrow, kernel_caller(self._cache, kept))
+        gids = self._group_numbers(evaluator, kept)
+        for number, state in enumerate(self._aggregation.states):
+            column = None
+            if state.arg is not None:
+                column = _column(evaluator, kept, state.arg)
+            self._table.update(number, gids, column)
+
+    def _group_numbers(self, evaluator: Evaluator, batch: Batch) -> Array:
+        if not self._keys:
+            return self._table.upsert((np.zeros(batch.rows, np.int64),), batch.rows)
+        columns = [self._key_column(evaluator, batch, k) for k in range(len(self._keys))]
+        bits = tuple(key_bits(c.dtype, c.values) for c in columns)
+        valid = tuple(c.valid for c in columns)
+        seen = tuple(observed(b, v) for b, v in zip(bits, valid, strict=True))
+        if not covers(self._table.layout, seen):
+            self._table.widen(seen)
+        return self._table.upsert(pack(self._table.layout, bits, valid), batch.rows)
+
+    def _key_column(self, evaluator: Evaluator, batch: Batch, number: int) -> Column:
+        node = self._keys[number]
+        if number in self._tables:
+            if node.op == "col":
+                return batch.column(node.name)
+            return from_arrow(evaluator.array(node), node.dtype, self._tables[number])
+        return _column(evaluator, batch, node)
+
+    # -- result -------------------------------------------------------------------------------------------------------
+
+    def finish(self) -> Columns:
+        """Returns the groups: key columns, then the arrays of every state, named by number."""
+        self._table.normalise()
+        count = self._table.count
+        bits, valid = unpack(self._table.layout, self._table.key_words())
+        columns = []
+        names = []
+        for number, (name, node) in enumerate(self._aggregation.keys):
+            values = key_values(node.dtype, bits[number])
+            table = self._tables.get(number)
+            ok = valid[number]
+            if table is not None and ok is not None:
+                values = np.where(ok != 0, values, np.int32(-1))
+            columns.append(Column(node.dtype, values, ok, table=table).spelled())
+            names.append(name)
+        for number, arrays in enumerate(self._table.arrays):
+            for part, array in enumerate(arrays):
+                columns.append(Column(_exchange_type(self._aggregation.states[number]), array[:count]))
+                names.append(state_name(number, part))
+        return Columns(tuple(names), tuple(columns), count)
+
+
+def _exchange_type(state: State) -> str:
+    """Returns the column type in which a state's arrays travel."""
+    if state.kind in {"min", "max"} and state.arg is not None:
+        return state.arg.dtype
+    return "double" if state.kind == "sum_float" else "int64"
+
+
+def state_name(number: int, part: int) -> str:
+    """Returns the exchange name of an array of a state."""
+    return f"#{number}.{part}"
+
+
+def _column(evaluator: Evaluator, batch: Batch, node: Node) -> Column:
+    return batch.column(node.name) if node.op == "col" else from_arrow(evaluator.array(node), node.dtype)
+
+
+def _selected(batch: Batch, mask: pa.Array) -> Batch:
+    return batch.replaced(batch.arrow.filter(mask))
+
+
+def _rest(batch: Batch, first: int) -> Batch:
+    return batch.replaced(batch.arrow.slice(first))

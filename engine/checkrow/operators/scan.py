@@ -1,0 +1,135 @@
+"""Reading a slice: row groups of files as batches in the stage's schema.
+
+Columns are matched by name; a column a file lacks is null, or the value of its directory name; another type is an error
+unless it converts without loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from checkrow.errors import SchemaError
+from checkrow.expressions import types
+from checkrow.expressions.bounds import Interval
+from checkrow.expressions.types import Field, Schema
+from checkrow.operators.batch import Batch
+from checkrow.operators.strings import StringTable
+from checkrow.plan.slices import Piece
+from checkrow.plan.source import DataFile
+from checkrow.storage.parquet import ParquetReader
+
+Opener = Callable[[DataFile], Any]
+
+
+class SliceReader:
+    """Yields the batches of a slice.
+
+    Parameters
+    ----------
+    files : tuple of DataFile
+        The stage's files; pieces refer to them by position.
+    columns : Schema
+        What the stage reads.
+    coded : tuple of str
+        Text columns that arrive as codes.
+    opener : callable
+        Opens a file for reading; raises InputChanged when it is not the planned one.
+    """
+
+    def __init__(self, files: tuple[DataFile, ...], columns: Schema, coded: tuple[str, ...], opener: Opener) -> None:
+        self._files = files
+        self._columns = columns
+        self._coded = coded
+        self._opener = opener
+        self.tables = {name: StringTable() for name in coded}
+        self._dtypes = {f.name: f.dtype for f in columns}
+
+    def batches(self, pieces: tuple[Piece, ...]) -> Iterator[Batch]:
+        """Yields batches in file and row order."""
+        for piece in pieces:
+            file = self._files[piece.file]
+            names = tuple(f.name for f in self._columns if f.name not in file.partition)
+            reader = ParquetReader(self._opener(file), file.path, names, tuple(c for c in self._coded if c in names))
+            try:
+                for index in range(piece.start, piece.stop):
+                    if file.row_groups[index].rows:
+                        yield from self._row_group(file, reader, index)
+            finally:
+                reader.close()
+
+    def _row_group(self, file: DataFile, reader: ParquetReader, index: int) -> Iterator[Batch]:
+        first = 0
+        for arrow in reader.batches(index):
+            arrays = [self._conform(file, arrow, field) for field in self._columns]
+            plain = (
+                pa.RecordBatch.from_arrays(arrays, names=[f.name for f in self._columns]) if arrays else arrow
+            )
+            yield Batch(plain, self.tables, self._dtypes, f"{file.path}, row group {index}", first)
+            first += arrow.num_rows
+
+    def _conform(self, file: DataFile, arrow: pa.RecordBatch, field: Field) -> pa.Array:
+        wanted = types.parse_type(field.dtype)
+        if field.name in file.partition:
+            return _partition_value(file, field, wanted, arrow.num_rows)
+        if field.name not in arrow.schema.names:
+            return pa.nulls(arrow.num_rows, wanted)
+        array = arrow.column(field.name)
+        if array.type == wanted or (pa.types.is_dictionary(array.type) and types.type_text(array.type) == field.dtype):
+            return array
+        return convert(array, field, file.path)
+
+
+def convert(array: pa.Array, field: Field, where: str) -> pa.Array:
+    """Returns an array in a field's type when every value converts without loss.
+
+    Raises
+    ------
+    SchemaError
+        If the types do not go together or a value does not fit.
+    """
+    wanted = types.parse_type(field.dtype)
+    source = types.type_text(array.type)
+    alike = source == field.dtype or (
+        not source.startswith(types.UNSUPPORTED)
+        and (
+            (types.is_numeric(source) and types.is_numeric(field.dtype))
+            or (types.is_temporal(source) and types.is_temporal(field.dtype))
+        )
+    )
+    clash = SchemaError(
+        f"{where}: column {field.name!r} is {source.removeprefix(types.UNSUPPORTED)} but the dataset has {field.dtype}"
+    )
+    if not alike:
+        raise clash
+    try:
+        return array.cast(wanted)
+    except pa.ArrowInvalid:
+        raise clash from None
+
+
+def _partition_value(file: DataFile, field: Field, wanted: pa.DataType, rows: int) -> pa.Array:
+    text = file.partition[field.name]
+    if text is None:
+        return pa.nulls(rows, wanted)
+    try:
+        return pa.repeat(pa.scalar(text).cast(wanted), rows)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise SchemaError(f"{file.path}: the directory value {field.name}={text!r} is not a {field.dtype}") from None
+
+
+def slice_ranges(files: tuple[DataFile, ...], pieces: tuple[Piece, ...]) -> dict[str, Interval]:
+    """Returns what statistics say of the integer columns of a slice; columns with a gap in them are left out."""
+    groups = [
+        files[p.file].row_groups[i] for p in pieces for i in range(p.start, p.stop) if files[p.file].row_groups[i].rows
+    ]
+    names = set.intersection(*(set(g.ranges) for g in groups)) if groups else set()
+    out: dict[str, Interval] = {}
+    for name in names:
+        lows = [g.ranges[name].low for g in groups]
+        highs = [g.ranges[name].high for g in groups]
+        if all(isinstance(v, int) for v in (*lows, *highs)):
+            out[name] = (min(int(v or 0) for v in lows), max(int(v or 0) for v in highs))
+    return out

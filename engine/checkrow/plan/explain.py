@@ -1,0 +1,64 @@
+"""Plans in words: stages, what they read and skip, where rows change partition, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from checkrow.expressions.expression import render
+from checkrow.plan.slices import PARTITION_ROWS, Task
+from checkrow.plan.stages import CollectSink, ExchangeSink, ParquetSink, ScanSource, Stage
+
+
+def explain(stages: Sequence[Stage], tasks: Sequence[Task], bits: Sequence[int], fused: Sequence[bool], pruned: int) -> str:
+    """Returns a plan as text, one block per stage."""
+    lines: list[str] = []
+    for stage in stages:
+        lines.append(f"stage {stage.number}")
+        lines += [f"  {line}" for line in (*_source(stage, tasks, pruned), *_work(stage, fused[stage.number]))]
+        lines += [f"  {line}" for line in _sink(stage, bits[stage.number])]
+    return "\n".join(lines)
+
+
+def _source(stage: Stage, tasks: Sequence[Task], pruned: int) -> list[str]:
+    if not isinstance(stage.source, ScanSource):
+        return [f"merge partial states of stage {stage.source.stage}, slice by slice"]
+    source = stage.source.source
+    rows, size = sum(t.rows for t in tasks), sum(t.size_bytes for t in tasks)
+    held = len(source.schema)
+    out = [
+        f"read {source.url}: {len(source.files):,} files, {len(stage.source.columns)} of {held} columns",
+        f"  {rows:,} rows, about {_size(size)} decoded, in {len(tasks):,} tasks",
+    ]
+    if pruned:
+        out.append(f"  {pruned:,} rows skipped: row-group statistics exclude them")
+    return out
+
+
+def _work(stage: Stage, fused: bool) -> list[str]:  # noqa: FBT001
+    out = [f"keep rows where {render(p)}" for p in stage.predicates]
+    out += [f"compute {name} = {render(node)}" for name, node in stage.outputs if node.op != "col"]
+    if stage.predicates or isinstance(stage.sink, ExchangeSink):
+        reason = "a kernel or enough rows pay for compiling" if fused else "too few rows to compile for"
+        out.append(f"{'one compiled loop' if fused else 'vectorised'}: {reason}")
+    return out
+
+
+def _sink(stage: Stage, bits: int) -> list[str]:
+    sink = stage.sink
+    if isinstance(sink, ExchangeSink):
+        keys = ", ".join(f"{n}" if k.op == "col" and k.name == n else f"{n} = {render(k)}" for n, k in sink.aggregation.keys)
+        calls = ", ".join(f"{f.name} = {f.function}" for f in sink.aggregation.finishes)
+        reason = f"at most {PARTITION_ROWS:,} rows each" if keys else "no keys"
+        return [
+            f"aggregate per slice by {keys or 'nothing'}: {calls}",
+            f"exchange by key hash into {1 << bits:,} partitions ({reason})",
+        ]
+    if isinstance(sink, ParquetSink):
+        by = f", partitioned by {', '.join(sink.partition_by)}" if sink.partition_by else ""
+        return [f"write {sink.url} ({sink.mode}{by})"]
+    limit = f", at most {sink.limit:,} rows" if isinstance(sink, CollectSink) and sink.limit is not None else ""
+    return [f"collect{limit}"]
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / (1 << 20):,.1f} MiB" if size_bytes < 1 << 30 else f"{size_bytes / (1 << 30):,.2f} GiB"

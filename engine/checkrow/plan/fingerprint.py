@@ -1,0 +1,40 @@
+"""Fingerprints: what a plan computes, and from which input.
+
+Two plans with the same fingerprint compute the same function. Limits, executor, file lists, line numbers and comments
+are not part of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from checkrow.plan.logical import Relation
+from checkrow.plan.source import DataFile
+from checkrow.plan.stages import CollectSink, ParquetSink
+
+_LEFT_OUT = {"files", "storage_options", "snapshot", "blocks", "control"}
+
+
+def plan_fingerprint(relation: Relation, sink: ParquetSink | CollectSink) -> str:
+    """Returns the identity of what is computed: the tree, its kernels' code, its parameters, its sink."""
+    return _digest([_without(msgspec.to_builtins(relation)), _without(msgspec.to_builtins(sink))])
+
+
+def inputs_fingerprint(files: tuple[DataFile, ...]) -> str:
+    """Returns the identity of the input: paths, sizes and versions of all files."""
+    return _digest([[f.path, f.size_bytes, f.version] for f in files])
+
+
+def _without(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without(v) for k, v in value.items() if k not in _LEFT_OUT}
+    if isinstance(value, (list, tuple)):
+        return [_without(v) for v in value]
+    return value
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()[:32]

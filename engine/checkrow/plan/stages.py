@@ -1,0 +1,180 @@
+"""Stages: a logical tree optimised and cut at its exchanges.
+
+Row-wise verbs vanish here: filters and assigned columns are substituted into expressions over the stage's input, which
+pushes predicates down, fuses all row-wise work into one pass and leaves unread columns unread.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from checkrow.errors import PlanError
+from checkrow.expressions.nodes import Node, column, columns_of, substitute
+from checkrow.expressions.types import Field, Schema
+from checkrow.expressions.typing import field_of, resolve
+from checkrow.plan.aggregates import Aggregation, aggregation
+from checkrow.plan.logical import Aggregate, Assign, Filter, Relation, Scan, Select, schema_of
+from checkrow.plan.source import Source
+
+
+class ParquetSink(msgspec.Struct, frozen=True, kw_only=True, tag="parquet"):
+    """Rows become committed Parquet files of a dataset."""
+
+    url: str
+    mode: str = "error"
+    partition_by: tuple[str, ...] = ()
+    compression: str = "zstd"
+    target_file_bytes: int = 256 << 20
+    control: str | None = None
+    key: str | None = None
+
+
+class CollectSink(msgspec.Struct, frozen=True, kw_only=True, tag="collect"):
+    """Rows come back to the caller; `limit` stops early."""
+
+    limit: int | None = None
+
+
+class ExchangeSink(msgspec.Struct, frozen=True, kw_only=True, tag="exchange"):
+    """Rows are pre-aggregated and change partition by the hash of the keys."""
+
+    aggregation: Aggregation
+
+
+class ScanSource(msgspec.Struct, frozen=True, kw_only=True, tag="scan"):
+    """A stage that reads files; `columns` are those it needs."""
+
+    source: Source
+    columns: Schema
+
+
+class MergeSource(msgspec.Struct, frozen=True, kw_only=True, tag="merge"):
+    """A stage that merges the partial states an earlier stage exchanged."""
+
+    stage: int
+    aggregation: Aggregation
+
+
+Sink = ParquetSink | CollectSink | ExchangeSink
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
+    """One pass over a slice: source, row-wise work as typed expressions over the source's columns, sink."""
+
+    number: int
+    source: ScanSource | MergeSource
+    predicates: tuple[Node, ...]
+    outputs: tuple[tuple[str, Node], ...]
+    sink: ParquetSink | CollectSink | ExchangeSink
+
+    def output_schema(self) -> Schema:
+        """Returns the columns of the rows that reach the sink."""
+        return tuple(Field(name, node.dtype, node.nullable) for name, node in self.outputs)
+
+
+class _Open:
+    """A stage under construction: visible columns as untyped expressions over the source's columns."""
+
+    def __init__(self, source: Source | MergeSource, schema: Schema) -> None:
+        self.source = source
+        self.schema = schema
+        self.visible: dict[str, Node] = {f.name: column(f.name) for f in schema}
+        self.predicates: list[Node] = []
+
+    def typed(self, node: Node) -> Node:
+        return resolve(substitute(node, self.visible), self.schema)
+
+
+def cut(relation: Relation, sink: ParquetSink | CollectSink) -> tuple[Stage, ...]:
+    """Returns the stages of a tree, in the order they run.
+
+    Raises
+    ------
+    SchemaError
+        If an expression does not type over its input.
+    """
+    schema_of(relation)
+    stages: list[Stage] = []
+    stage = _build(relation, stages)
+    outputs = tuple((name, stage.typed(column(name))) for name in stage.visible)
+    stages.append(_close(stage, len(stages), outputs, sink))
+    return tuple(stages)
+
+
+def _build(relation: Relation, stages: list[Stage]) -> _Open:
+    if isinstance(relation, Scan):
+        return _Open(relation.source, relation.source.schema)
+    stage = _build(relation.input, stages)
+    if isinstance(relation, Filter):
+        _add_filter(stage, stages, relation.condition)
+    elif isinstance(relation, Assign):
+        stage.visible |= {name: substitute(node, dict(stage.visible)) for name, node in relation.columns}
+    elif isinstance(relation, Select):
+        stage.visible = {name: substitute(node, stage.visible) for name, node in relation.columns}
+    elif isinstance(relation, Aggregate):
+        return _exchange(stage, stages, relation)
+    return stage
+
+
+def _add_filter(stage: _Open, stages: list[Stage], condition: Node) -> None:
+    """Adds a condition, below the aggregate when it reads only group keys."""
+    for part in _conjuncts(substitute(condition, stage.visible)):
+        if isinstance(stage.source, MergeSource):
+            keys = dict(stage.source.aggregation.keys)
+            if keys and set(columns_of(part)) <= keys.keys():
+                below = stages[-1]
+                typed = resolve(part, stage.schema)
+                pushed = substitute(typed, keys)
+                stages[-1] = msgspec.structs.replace(below, predicates=(*below.predicates, pushed))
+                continue
+        stage.predicates.append(resolve(part, stage.schema))
+
+
+def _conjuncts(node: Node) -> list[Node]:
+    if node.op == "and":
+        return [p for a in node.args for p in _conjuncts(a)]
+    return [node]
+
+
+def _exchange(stage: _Open, stages: list[Stage], relation: Aggregate) -> _Open:
+    keys = tuple((name, substitute(node, stage.visible)) for name, node in relation.keys)
+    calls = tuple(
+        msgspec.structs.replace(c, arg=substitute(c.arg, stage.visible)) if c.arg is not None else c
+        for c in relation.calls
+    )
+    grouped = aggregation(stage.schema, keys, calls)
+    number = len(stages)
+    stages.append(_close(stage, number, (), ExchangeSink(aggregation=grouped)))
+    return _Open(MergeSource(stage=number, aggregation=grouped), grouped.schema())
+
+
+def _close(stage: _Open, number: int, outputs: tuple[tuple[str, Node], ...], sink: Sink) -> Stage:
+    source = stage.source
+    if isinstance(source, Source):
+        source = ScanSource(source=source, columns=_needed(stage, outputs, sink))
+    predicates = tuple(stage.predicates)
+    return Stage(number=number, source=source, predicates=predicates, outputs=outputs, sink=sink)
+
+
+def _needed(stage: _Open, outputs: tuple[tuple[str, Node], ...], sink: Sink) -> Schema:
+    nodes = [*stage.predicates, *(n for _, n in outputs)]
+    if isinstance(sink, ExchangeSink):
+        nodes += [n for _, n in sink.aggregation.keys]
+        nodes += [s.arg for s in sink.aggregation.states if s.arg is not None]
+    return tuple(field_of(stage.schema, name) for name in columns_of(*nodes))
+
+
+def columns_read(stage: Stage) -> tuple[str, ...]:
+    """Returns the source columns a stage's predicates read: those whose statistics can prune."""
+    return columns_of(*stage.predicates)
+
+
+def check_sink(sink: ParquetSink, schema: Schema) -> None:
+    """Raises PlanError when a sink does not fit the rows that reach it."""
+    names = [f.name for f in schema]
+    for name in sink.partition_by:
+        field_of(schema, name)
+    if sink.partition_by and len(sink.partition_by) >= len(names):
+        raise PlanError("partition_by names every column; at least one must stay in the files")
+    if sink.mode not in {"error", "append", "replace"}:
+        raise PlanError(f"mode={sink.mode!r} is not one of 'error', 'append', 'replace'")

@@ -1,0 +1,1 @@
+"""Running plans: tasks, executors, lifecycle, and the runner that wires them."""

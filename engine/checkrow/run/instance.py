@@ -1,0 +1,34 @@
+"""Who a run is: the instance that makes a commit unique, independent of any clock."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from checkrow.storage.control import canonical
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """A job with its identifying parameters, an ad-hoc write with a key, or (with a random key) one call."""
+
+    job: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    key: str = ""
+    file: str = ""
+    is_job: bool = False
+
+    def identity(self, dataset: str) -> str:
+        """Returns the instance id within a dataset."""
+        return _hash([dataset, self.job, self.key, dict(self.parameters)])
+
+
+def token_of(instance: str, generation: int, part: int = 0) -> str:
+    """Returns the token of one generation and part of an instance: it enters the log at most once."""
+    return _hash([instance, generation, part])
+
+
+def _hash(value: Any) -> str:  # noqa: ANN401
+    return hashlib.sha256(canonical(value)).hexdigest()[:32]

@@ -1,0 +1,130 @@
+"""From a logical tree to a physical plan: footers read, row groups pruned, slices cut, fan-out chosen.
+
+Everything decided here is recorded before it is used, and depends on the data and on target sizes only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from checkrow.errors import InputChanged
+from checkrow.expressions.nodes import Node, walk
+from checkrow.plan.fingerprint import inputs_fingerprint, plan_fingerprint
+from checkrow.plan.logical import Relation
+from checkrow.plan.prune import prune
+from checkrow.plan.slices import Task, partition_bits, scan_tasks
+from checkrow.plan.source import ColumnRange, DataFile
+from checkrow.plan.stages import CollectSink, ExchangeSink, ParquetSink, ScanSource, Stage, check_sink, cut
+from checkrow.storage.parquet import read_row_groups
+from checkrow.storage.store import check_unchanged, open_input
+
+FUSE_ROWS = 2_000_000
+"""Rows ahead from which compiling a driver pays; with a user kernel one is compiled anyway."""
+
+
+class PhysicalPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is needed to run, on this machine or another, now or after a crash.
+
+    `tasks` are those of stage 0; later stages' are recorded when the sizes of their input are known. `bits` is the
+    fan-out of every stage's exchange (0 for the last stage).
+    """
+
+    stages: tuple[Stage, ...]
+    tasks: tuple[Task, ...]
+    bits: tuple[int, ...]
+    fused: tuple[bool, ...]
+    rows_total: int
+    rows_pruned: int
+    fingerprint: str
+    inputs_fingerprint: str
+    target_bytes: int | None = None
+
+
+def physical_plan(
+    relation: Relation, sink: ParquetSink | CollectSink, target_bytes: int | None = None
+) -> PhysicalPlan:
+    """Returns the physical plan of a tree; reads footers of all input files.
+
+    Raises
+    ------
+    SchemaError, PlanError
+        If the tree does not type or the sink does not fit it.
+    CorruptInput
+        If a file is not readable Parquet.
+    """
+    stages = cut(relation, sink)
+    if isinstance(sink, ParquetSink):
+        check_sink(sink, stages[-1].output_schema())
+    first = stages[0]
+    if not isinstance(first.source, ScanSource):
+        raise AssertionError("the first stage scans")
+    files, pruned = prune(read_footers(first), first.predicates)
+    total = sum(g.rows for f in files for g in f.row_groups) + pruned
+    source = msgspec.structs.replace(first.source.source, files=files)
+    first = msgspec.structs.replace(first, source=msgspec.structs.replace(first.source, source=source))
+    stages = (first, *stages[1:])
+    rows = total - pruned
+    return PhysicalPlan(
+        stages=stages,
+        tasks=scan_tasks(files, target_bytes),
+        bits=tuple(_bits(s, rows) for s in stages),
+        fused=tuple(rows >= FUSE_ROWS or any(_has_kernel(n) for n in _nodes(s)) for s in stages),
+        rows_total=total,
+        rows_pruned=pruned,
+        fingerprint=plan_fingerprint(relation, sink),
+        inputs_fingerprint=inputs_fingerprint(files),
+        target_bytes=target_bytes,
+    )
+
+
+def _bits(stage: Stage, rows: int) -> int:
+    keyed = isinstance(stage.sink, ExchangeSink) and bool(stage.sink.aggregation.keys)
+    return partition_bits(rows) if keyed else 0
+
+
+def _nodes(stage: Stage) -> tuple[Node, ...]:
+    nodes = [*stage.predicates, *(n for _, n in stage.outputs)]
+    if isinstance(stage.sink, ExchangeSink):
+        nodes += [n for _, n in stage.sink.aggregation.keys]
+        nodes += [s.arg for s in stage.sink.aggregation.states if s.arg is not None]
+    return tuple(nodes)
+
+
+def _has_kernel(node: Node) -> bool:
+    return any(n.op == "kernel" for n in walk(node))
+
+
+def read_footers(stage: Stage) -> tuple[DataFile, ...]:
+    """Returns a scan stage's files with their row groups: sizes of the columns read, ranges of all of them."""
+    if not isinstance(stage.source, ScanSource):
+        raise AssertionError("only scans have footers")
+    source = stage.source.source
+    names = tuple(f.name for f in stage.source.columns)
+    dtypes = {f.name: f.dtype for f in stage.source.columns}
+
+    def read(file: DataFile) -> DataFile:
+        opener = open_source(source.storage_options)
+        groups = read_row_groups(opener(file), file.path, names, names, dtypes)
+        known = {n: ColumnRange(v, v) for n, v in file.partition.items() if v is not None and dtypes.get(n) == "string"}
+        return msgspec.structs.replace(
+            file, row_groups=tuple(msgspec.structs.replace(g, ranges={**g.ranges, **known}) for g in groups)
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        return tuple(pool.map(read, source.files))
+
+
+def open_source(options: dict[str, str | int | float | bool | None]) -> Callable[[DataFile], object]:
+    """Returns the opener of a source's files, which refuses one that is not as it was planned."""
+
+    def opener(file: DataFile) -> object:
+        check_unchanged(file.url, options, file.version)
+        try:
+            return open_input(file.url, options)
+        except FileNotFoundError:
+            raise InputChanged(f"the source file {file.url} was removed while the run needed it") from None
+
+    return opener

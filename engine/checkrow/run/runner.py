@@ -1,0 +1,427 @@
+"""Running a plan: claim, work, commit, reveal; or continue where another process stopped.
+
+Order is everything: what is decided is recorded before it is used, data is durable before its manifest, manifests
+before the commit, the commit before anything becomes visible.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from checkrow.clock import Clock, SystemClock
+from checkrow.errors import ResumeMismatch, RunInterrupted, TaskError
+from checkrow.events import Event, Listener, RunFinished, RunStarted, to_all
+from checkrow.expressions import types
+from checkrow.operators.exchange import ExchangeOutput, FileExchange
+from checkrow.plan.slices import Task, partition_tasks
+from checkrow.plan.stages import CollectSink, MergeSource, ParquetSink, ScanSource, Stage
+from checkrow.run.executor import Executor
+from checkrow.run.instance import Instance, token_of
+from checkrow.run.lifecycle import Status
+from checkrow.run.physical import PhysicalPlan
+from checkrow.run.stage import CHECKPOINT_INTERVAL_S, Driving, StageDriver, StageOutcome, tasks_from_json, tasks_to_json
+from checkrow.storage.log import (
+    OUTPUT, CommitLog, CommitRecord, FileEntry, OutputChange, encode_schema, refuse_conflict, snapshot,
+)  # fmt: skip
+from checkrow.storage.manifest import Accounting, StagedOutput, TaskManifest, next_generation, read_manifests, why_invalid
+from checkrow.storage.reveal import locate, roll_forward
+from checkrow.storage.roots import DatasetRoot, Identity, ensure_identity, require_exchange, resolve_root
+from checkrow.storage.runs import RunRecord, create_run, find_run, lock_instance, put_stage
+from checkrow.storage.store import PosixStore
+
+
+def random_id() -> str:
+    """Returns 64 random bits as hexadecimal: ids must never depend on a clock."""
+    return secrets.token_hex(8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How to run; none of it is part of a fingerprint.
+
+    `resume` is "auto", "never" or "require"; `accept_code_change` continues an unfinished run although the plan
+    differs, `recompute` starts over, `force` processes a finished instance again as its next generation.
+    """
+
+    resume: str = "auto"
+    checkpoint_interval_s: float = CHECKPOINT_INTERVAL_S
+    accept_code_change: bool = False
+    recompute: bool = False
+    force: bool = False
+    listener: Listener = field(default=lambda _: None)
+    clock: Clock = field(default_factory=SystemClock)
+    new_id: Callable[[], str] = random_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOutcome:
+    """How a run ended and what it did."""
+
+    run: str
+    status: Status
+    record: CommitRecord | None = None
+    batches: tuple[pa.RecordBatch, ...] = ()
+    events: tuple[Event, ...] = ()
+    changed: str = ""
+
+
+def collect(plan: PhysicalPlan, executor: Executor, options: RunOptions, workspace: Path | None) -> RunOutcome:
+    """Runs a plan whose rows come back to the caller; nothing is recorded.
+
+    Parameters
+    ----------
+    workspace : Path or None
+        Where exchange files stand when the executor does not share this process's memory.
+    """
+    events: list[Event] = []
+    run = options.new_id()
+    sink = plan.stages[-1].sink
+    driving = Driving(
+        run=run, dataset="", fingerprint=plan.fingerprint, executor=executor,
+        listener=to_all(events.append, options.listener), clock=options.clock, new_id=options.new_id,
+        workspace=workspace, recorded=False, checkpoint_interval_s=options.checkpoint_interval_s if workspace else 1e18,
+        limit=sink.limit if isinstance(sink, CollectSink) else None,
+    )  # fmt: skip
+    started = options.clock.monotonic_s()
+    driving.listener(RunStarted(run=run, job="", stages=len(plan.stages), resumed=False))
+    outcome = _stages(driving, plan, None)
+    batches = tuple(b for number in sorted(outcome.results) for b in outcome.results[number].batches)
+    rows = sum(b.num_rows for b in batches)
+    _finished(driving, Status.COMMITTED, rows, options.clock.monotonic_s() - started)
+    return RunOutcome(run=run, status=Status.COMMITTED, batches=batches, events=tuple(events))
+
+
+def write(plan: PhysicalPlan, instance: Instance, executor: Executor, options: RunOptions) -> RunOutcome:
+    """Runs a plan whose rows become a commit.
+
+    Raises
+    ------
+    ResumeMismatch
+        If an unfinished run of the instance had another plan.
+    AlreadyRunning
+        If another process drives the instance.
+    CommitConflict
+        If the dataset changed in a way this commit may not follow.
+    """
+    sink = plan.stages[-1].sink
+    if not isinstance(sink, ParquetSink):
+        raise AssertionError("write() is for plans with a Parquet sink")
+    root = resolve_root(sink.url, sink.control)
+    identity = ensure_identity(root, options.clock.now().isoformat())
+    return _Writing(plan, sink, instance, executor, options, root, identity).run()
+
+
+class _Writing:
+    """One attempt to bring an instance to its commit."""
+
+    def __init__(
+        self, plan: PhysicalPlan, sink: ParquetSink, instance: Instance, executor: Executor, options: RunOptions,
+        root: DatasetRoot, identity: Identity,
+    ) -> None:  # fmt: skip
+        self._plan = plan
+        self._sink = sink
+        self._instance = instance
+        self._executor = executor
+        self._options = options
+        self._root = root
+        self._dataset = identity.dataset
+        self._store: PosixStore = root.store
+        self._events: list[Event] = []
+        self._started = options.clock.monotonic_s()
+
+    def run(self) -> RunOutcome:
+        records = roll_forward(self._root)
+        instance_id = self._instance.identity(self._dataset)
+        with lock_instance(self._root.control, instance_id):
+            generation = max((r.generation for r in records if r.instance == instance_id), default=0)
+            committed = next((r for r in records if r.instance == instance_id and r.generation == generation), None)
+            if committed is not None and not self._options.force:
+                return self._already(committed)
+            token = token_of(instance_id, generation + 1)
+            self._before(records)
+            record = self._claim(token, instance_id, generation + 1, len(records))
+            return self._drive(record)
+
+    def _already(self, committed: CommitRecord) -> RunOutcome:
+        """Reports a finished instance; its files must still be there."""
+        records = CommitLog(self._store).read()
+        for entry in snapshot(records, len(records)).files:
+            locate(self._root, entry)
+        same = committed.fingerprint == self._plan.fingerprint
+        inputs = committed.inputs_fingerprint == self._plan.inputs_fingerprint
+        changed = " and ".join([*([] if same else ["code"]), *([] if inputs else ["inputs"])])
+        self._listen(RunStarted(run=committed.run, job=self._instance.job, stages=0, resumed=False))
+        self._end(committed.run, Status.ALREADY_DONE, committed.outputs[OUTPUT].rows, f"changed: {changed}" if changed else "")
+        return RunOutcome(
+            run=committed.run, status=Status.ALREADY_DONE, record=committed, events=tuple(self._events), changed=changed
+        )
+
+    def _before(self, records: tuple[CommitRecord, ...]) -> None:
+        """Refuses before any work what the commit would refuse after it."""
+        schema = encode_schema(self._schema())
+        refuse_conflict(records, self._sink.mode, len(records), schema)
+        if self._sink.mode == "replace" and self._root.data.is_dir():
+            require_exchange(self._root)
+
+    def _schema(self) -> pa.Schema:
+        return types.arrow_schema(self._plan.stages[-1].output_schema())
+
+    def _claim(self, token: str, instance_id: str, generation: int, read_version: int) -> RunRecord:
+        """Finds the unfinished run of this token, or records a new one."""
+        known = None if self._options.resume == "never" else find_run(self._store, token)
+        if known is not None and not self._options.recompute:
+            if known.fingerprint == self._plan.fingerprint:
+                return known
+            if self._options.accept_code_change:
+                return _with_new_code(known, self._plan)
+            if self._instance.is_job:
+                raise ResumeMismatch(_difference(known, self._plan))
+        elif known is None and self._options.resume == "require":
+            raise ResumeMismatch("resume='require', but this instance has no unfinished run")
+        record = RunRecord(
+            run=self._options.new_id(), dataset=self._dataset, token=token, instance=instance_id,
+            generation=generation, job=self._instance.job, job_file=self._instance.file,
+            parameters=dict(self._instance.parameters), fingerprint=self._plan.fingerprint,
+            inputs_fingerprint=self._plan.inputs_fingerprint, read_version=read_version,
+            created_at=self._options.clock.now().isoformat(), plan=msgspec.to_builtins(self._plan),
+        )  # fmt: skip
+        create_run(self._store, record)
+        return record
+
+    def _drive(self, record: RunRecord) -> RunOutcome:
+        plan = msgspec.convert(record.plan, PhysicalPlan)
+        resumed = bool(self._store.list(f"runs/{record.run}/manifests"))
+        with self._logged(record.run) as listener:
+            driving = Driving(
+                run=record.run, dataset=self._dataset, fingerprint=record.fingerprint, executor=self._executor,
+                listener=listener, clock=self._options.clock, new_id=self._options.new_id,
+                workspace=self._root.control, recorded=True,
+                checkpoint_interval_s=self._options.checkpoint_interval_s,
+            )  # fmt: skip
+            listener(RunStarted(run=record.run, job=record.job, stages=len(plan.stages), resumed=resumed))
+            try:
+                outcome = _stages(driving, plan, self._store)
+                commit = self._commit(record, plan, outcome)
+                roll_forward(self._root)
+            except RunInterrupted as stop:
+                self._end(record.run, Status.INTERRUPTED, 0, str(stop), listener)
+                raise
+            except Exception as error:
+                self._end(record.run, Status.FAILED, 0, str(error), listener)
+                raise
+            self._sweep(record.run)
+            self._end(record.run, Status.COMMITTED, commit.outputs[OUTPUT].rows, "", listener)
+        return RunOutcome(run=record.run, status=Status.COMMITTED, record=commit, events=tuple(self._events))
+
+    def _commit(self, run: RunRecord, plan: PhysicalPlan, outcome: StageOutcome) -> CommitRecord:
+        files = [f for number in sorted(outcome.results) for f in outcome.results[number].files]
+        for f in files:
+            if not self._store.path(f.staged).is_file() and not (self._root.data / f.path).is_file():
+                raise TaskError(f"the staged file {f.staged} vanished before the commit; run the same command again")
+        accounts = [r.accounting for r in outcome.results.values()]
+        accounting = Accounting(
+            rows_in=sum(a.rows_in for a in accounts), rows_out=sum(a.rows_out for a in accounts),
+            rows_filtered=sum(a.rows_filtered for a in accounts),
+        )  # fmt: skip
+        schema = encode_schema(types.arrow_schema(plan.stages[-1].output_schema()))
+        committed_at = self._options.clock.now().isoformat()
+
+        def make(number: int, previous: str) -> CommitRecord:
+            records = CommitLog(self._store).read()[: number - 1]
+            return CommitRecord(
+                number=number, previous_sha256=previous, dataset=self._dataset, token=run.token, instance=run.instance,
+                generation=run.generation, part=0, run=run.run, job=run.job, fingerprint=run.fingerprint,
+                inputs_fingerprint=run.inputs_fingerprint, mode=self._sink.mode, read_version=run.read_version,
+                outputs={OUTPUT: self._change(files, records, schema)}, staged={f.path: f.staged for f in files},
+                accounting=accounting, rows_pruned=plan.rows_pruned, committed_at=committed_at,
+            )  # fmt: skip
+
+        def check(records: tuple[CommitRecord, ...]) -> None:
+            refuse_conflict(records, self._sink.mode, run.read_version, schema)
+
+        return CommitLog(self._store).append(make, run.token, check)
+
+    def _change(self, files: Sequence[StagedOutput], records: tuple[CommitRecord, ...], schema: str) -> OutputChange:
+        removes = tuple(f.path for f in snapshot(records, len(records)).files) if self._sink.mode == "replace" else ()
+        adds = tuple(
+            FileEntry(path=f.path, rows=f.rows, size_bytes=f.size_bytes, sha256=f.sha256, partition=f.partition)
+            for f in files
+        )
+        return OutputChange(adds=adds, removes=removes, schema=schema, rows=sum(f.rows for f in files))
+
+    def _sweep(self, run: str) -> None:
+        """Removes what only an unfinished run needs."""
+        for key in (*self._store.list(f"runs/{run}/exchange"), *self._store.list(f"runs/{run}/staging")):
+            self._store.delete(key)
+
+    @contextlib.contextmanager
+    def _logged(self, run: str) -> Iterator[Listener]:
+        """Yields the run's listener, which also keeps the events as JSON lines."""
+        path = self._store.path(f"runs/{run}/events.jsonl")
+        with path.open("ab") as file:
+
+            def keep(event: Event) -> None:
+                file.write(msgspec.json.encode(event) + b"\n")
+                file.flush()
+
+            yield to_all(self._events.append, keep, self._options.listener)
+
+    def _listen(self, event: Event) -> None:
+        self._events.append(event)
+        self._options.listener(event)
+
+    def _end(self, run: str, status: Status, rows: int, message: str, listener: Listener | None = None) -> None:
+        seconds = round(self._options.clock.monotonic_s() - self._started, 6)
+        (listener or self._listen)(RunFinished(run=run, status=status, rows_out=rows, seconds=seconds, message=message))
+
+
+def _finished(driving: Driving, status: Status, rows: int, seconds: float) -> None:
+    driving.listener(RunFinished(run=driving.run, status=status, rows_out=rows, seconds=round(seconds, 6)))
+
+
+def _stages(driving: Driving, plan: PhysicalPlan, store: PosixStore | None) -> StageOutcome:
+    """Drives all stages, or only the last when its tasks are known and all done."""
+    inputs: list[ExchangeOutput | str] = []
+    outcome = StageOutcome()
+    if store is not None and (finished := _last_stage_done(driving, plan, store)) is not None:
+        return finished
+    for stage in plan.stages:
+        last = stage.number == len(plan.stages) - 1
+        tasks = plan.tasks if stage.number == 0 else _later_tasks(driving, plan, stage, inputs, store)
+        known, generations = _known(driving, stage, tasks, store)
+        driver = StageDriver(
+            replace(driving, limit=driving.limit if last else None), stage, tasks, plan.bits[stage.number],
+            fused=plan.fused[stage.number], known=known, generations=generations,
+        )  # fmt: skip
+        outcome = driver.run(inputs)
+        if isinstance(stage.source, MergeSource):
+            _conserved(stage, inputs, outcome, driving.limit if last else None)
+        if not last:
+            inputs = outcome.exchanges()
+    return outcome
+
+
+def _last_stage_done(driving: Driving, plan: PhysicalPlan, store: PosixStore) -> StageOutcome | None:
+    """Returns the outcome of the last stage when every task of it has a valid manifest, so that nothing runs."""
+    number = len(plan.stages) - 1
+    recorded = store.list(f"runs/{driving.run}/stages")
+    if number == 0 or f"runs/{driving.run}/stages/{number}.json" not in recorded:
+        return None
+    tasks = tasks_from_json(put_stage(store, driving.run, number, []))
+    known, _ = _known(driving, plan.stages[number], tasks, store)
+    if len(known) < len(tasks):
+        return None
+    driver = StageDriver(driving, plan.stages[number], tasks, 0, fused=False, known=known, generations={})
+    return driver.run([])
+
+
+def _later_tasks(
+    driving: Driving, plan: PhysicalPlan, stage: Stage, inputs: Sequence[ExchangeOutput | str], store: PosixStore | None
+) -> tuple[Task, ...]:
+    """Returns a later stage's tasks from the sizes that reached its exchange; recorded before they are used."""
+    if not isinstance(stage.source, MergeSource):
+        raise AssertionError("only merges follow an exchange")
+    partitions = 1 << plan.bits[stage.source.stage]
+    sizes, rows = [0] * partitions, [0] * partitions
+    for opened in _opened(inputs):
+        for p, (size, count) in enumerate(zip(opened.partition_bytes, opened.partition_rows, strict=True)):
+            sizes[p] += size
+            rows[p] += count
+    tasks = partition_tasks(sizes, rows, plan.target_bytes)
+    if store is None:
+        return tasks
+    return tasks_from_json(put_stage(store, driving.run, stage.number, tasks_to_json(tasks)))
+
+
+def _opened(inputs: Sequence[ExchangeOutput | str]) -> Iterator[ExchangeOutput]:
+    for i in inputs:
+        yield FileExchange(Path(i)) if isinstance(i, str) else i
+
+
+def _known(
+    driving: Driving, stage: Stage, tasks: Sequence[Task], store: PosixStore | None
+) -> tuple[dict[int, TaskManifest], dict[int, int]]:
+    """Returns the manifests that still hold, and generations for tasks whose manifest does not."""
+    if store is None:
+        return {}, {}
+    slices = {t.number: t.slice_id() for t in tasks}
+    valid, generations = {}, {}
+    for number, manifest in read_manifests(store, driving.run, stage.number).items():
+        fits = manifest.fingerprint == driving.fingerprint and manifest.stage == stage.number
+        if number in slices and fits and why_invalid(store, manifest, deep=False) is None:
+            valid[number] = manifest
+        else:
+            generations[number] = next_generation(store, driving.run, stage.number, number)
+    return valid, generations
+
+
+def _conserved(
+    stage: Stage, inputs: Sequence[ExchangeOutput | str], outcome: StageOutcome, limit: int | None
+) -> None:
+    """Raises TaskError when an exchange lost or doubled rows."""
+    if limit is not None:
+        return
+    sent = sum(sum(o.partition_rows) for o in _opened(inputs))
+    received = sum(r.accounting.rows_in for r in outcome.results.values())
+    if sent != received:
+        raise TaskError(f"the exchange before stage {stage.number} sent {sent} rows but {received} arrived; nothing was committed")
+
+
+def _with_new_code(known: RunRecord, plan: PhysicalPlan) -> RunRecord:
+    """Returns an unfinished run's record with new stages on its old slices: finished tasks stay as they are.
+
+    Raises
+    ------
+    ResumeMismatch
+        If the new plan has other stages or another output, so that old and new tasks would not fit together.
+    """
+    old = msgspec.convert(known.plan, PhysicalPlan)
+    shapes = [[(s.number, s.output_schema(), type(s.sink)) for s in p.stages] for p in (old, plan)]
+    first, before = plan.stages[0].source, old.stages[0].source
+    if shapes[0] != shapes[1] or old.bits != plan.bits or not (isinstance(first, ScanSource) and isinstance(before, ScanSource)):
+        raise ResumeMismatch(f"run {known.run} cannot go on with the new plan: its stages differ; choose --recompute")
+    source = msgspec.structs.replace(first, source=msgspec.structs.replace(first.source, files=before.source.files))
+    stages = (msgspec.structs.replace(plan.stages[0], source=source), *plan.stages[1:])
+    mixed = msgspec.structs.replace(old, stages=stages)
+    return msgspec.structs.replace(known, plan=msgspec.to_builtins(mixed))
+
+
+def _difference(known: RunRecord, plan: PhysicalPlan) -> str:
+    """Says how an unfinished run's plan differs from the one asked for."""
+    before = msgspec.convert(known.plan, PhysicalPlan)
+    what = []
+    if _kernels(before) != _kernels(plan):
+        what.append("a kernel's code changed")
+    if before.stages[-1].sink != plan.stages[-1].sink:
+        what.append("the output changed")
+    if not what:
+        what.append("filters, columns or parameters changed")
+    return (
+        f"run {known.run} of this job is unfinished and had another plan: {', '.join(what)}. "
+        "Continue it as it was with the old code, or choose --recompute (start over) or --accept-code-change"
+    )
+
+
+def _kernels(plan: PhysicalPlan) -> set[str]:
+    found: set[str] = set()
+
+    def visit(value: Any) -> None:  # noqa: ANN401
+        if isinstance(value, dict):
+            if "fingerprint" in value and "blocks" in value:
+                found.add(str(value["fingerprint"]))
+            for v in value.values():
+                visit(v)
+        elif isinstance(value, list):
+            for v in value:
+                visit(v)
+
+    visit(msgspec.to_builtins(plan.stages))
+    return found

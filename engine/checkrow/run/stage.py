@@ -1,0 +1,239 @@
+"""Driving one stage to its end on an executor: reuse what is recorded, start the rest, keep what would be lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from checkrow.clock import Clock
+from checkrow.errors import CheckrowError, MemoryLimitError, RunInterrupted, TaskError
+from checkrow.events import Listener, StageFinished, StageStarted, TaskFinished
+from checkrow.operators.exchange import ExchangeOutput, MemoryExchange
+from checkrow.plan.slices import Task
+from checkrow.plan.stages import ExchangeSink, MergeSource, ParquetSink, Stage
+from checkrow.run import lifecycle
+from checkrow.run.executor import Executor
+from checkrow.run.task import TaskResult, TaskSpec, persist_exchange, trimmed
+from checkrow.storage.manifest import TaskManifest
+from checkrow.storage.store import PosixStore
+
+CHECKPOINT_INTERVAL_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driving:
+    """What stays the same while a run is driven."""
+
+    run: str
+    dataset: str
+    fingerprint: str
+    executor: Executor
+    listener: Listener
+    clock: Clock
+    new_id: Callable[[], str]
+    workspace: Path | None
+    recorded: bool
+    checkpoint_interval_s: float = CHECKPOINT_INTERVAL_S
+    limit: int | None = None
+
+
+@dataclass(slots=True)
+class StageOutcome:
+    """What the tasks of a stage left, by task number."""
+
+    results: dict[int, TaskResult] = field(default_factory=dict)
+    reused: int = 0
+
+    def exchanges(self) -> list[ExchangeOutput | str]:
+        """Returns the exchange outputs in task order: that order decides float sums."""
+        out: list[ExchangeOutput | str] = []
+        for number in sorted(self.results):
+            result = self.results[number]
+            found = result.exchange if result.exchange is not None else result.exchange_path
+            if found is None:
+                raise TaskError(f"task {number} of stage {result.stage} left no exchange output")
+            out.append(found)
+        return out
+
+
+def stage_name(stage: Stage) -> str:
+    """Returns what a stage does, in a user's words."""
+    source = "merge" if isinstance(stage.source, MergeSource) else "read"
+    if isinstance(stage.sink, ExchangeSink):
+        return f"{source} and aggregate"
+    return f"{source} and write" if isinstance(stage.sink, ParquetSink) else f"{source} and collect"
+
+
+class StageDriver:
+    """Drives one stage.
+
+    Parameters
+    ----------
+    known : dict of int to TaskManifest
+        Valid manifests of tasks that an earlier process finished.
+    generations : dict of int to int
+        Generation for the manifests of tasks whose earlier manifest is not valid any more.
+    """
+
+    def __init__(
+        self, driving: Driving, stage: Stage, tasks: Sequence[Task], bits: int, *, fused: bool,
+        known: dict[int, TaskManifest], generations: dict[int, int],
+    ) -> None:  # fmt: skip
+        self._driving = driving
+        self._stage = stage
+        self._tasks = {t.number: t for t in tasks}
+        self._bits = bits
+        self._fused = fused
+        self._generations = generations
+        self.outcome = StageOutcome(reused=len(known))
+        for number, manifest in known.items():
+            self.outcome.results[number] = _from_manifest(manifest, driving.workspace)
+        self._specs: dict[int, TaskSpec] = {}
+        self._unsaved_s = 0.0
+
+    def run(self, inputs: Sequence[ExchangeOutput | str]) -> StageOutcome:
+        """Runs what is not done yet.
+
+        Raises
+        ------
+        RunInterrupted
+            After Ctrl-C or SIGTERM, when the tasks that were running have ended.
+        CheckrowError
+            The first error of a task.
+        """
+        driving, started = self._driving, self._driving.clock.monotonic_s()
+        driving.listener(
+            StageStarted(
+                run=driving.run, stage=self._stage.number, name=stage_name(self._stage), tasks=len(self._tasks),
+                tasks_reused=self.outcome.reused,
+            )
+        )  # fmt: skip
+        progress = lifecycle.begin(((t.number, t.size_bytes) for t in self._tasks.values()), self.outcome.results)
+        if driving.limit is not None:
+            # Rows are wanted in order and few: one task at a time, as long as rows are missing.
+            progress = lifecycle.StageProgress(tuple(sorted(self._tasks)))
+        progress, failure, interrupted = self._loop(progress, inputs)
+        if failure is not None:
+            raise self._typed(*failure)
+        if interrupted:
+            raise RunInterrupted("stopped at a task boundary; finished tasks are kept")
+        self._finished(driving.clock.monotonic_s() - started)
+        return self.outcome
+
+    def _loop(
+        self, progress: lifecycle.StageProgress, inputs: Sequence[ExchangeOutput | str]
+    ) -> tuple[lifecycle.StageProgress, tuple[int, BaseException] | None, bool]:
+        failure: tuple[int, BaseException] | None = None
+        interrupted = False
+        while not progress.finished:
+            try:
+                progress, chosen = lifecycle.start(progress, self._capacity())
+                for number in chosen:
+                    self._driving.executor.submit(self._spec(number), inputs)
+                done = self._driving.executor.next_done()
+            except KeyboardInterrupt:
+                if interrupted:
+                    raise
+                progress, interrupted = lifecycle.drain(progress), True
+                continue
+            if done.result is None:
+                failure = failure or (done.task, done.error or TaskError("a task ended without result or error"))
+                progress = lifecycle.give_up(progress, done.task)
+                continue
+            if done.task not in progress.done:
+                self._take(done.result)
+            progress = lifecycle.finish(progress, done.task)
+            if self._enough():
+                progress = lifecycle.drain(progress)
+        return progress, failure, interrupted
+
+    def _capacity(self) -> int:
+        return 1 if self._driving.limit is not None else self._driving.executor.capacity
+
+    def _enough(self) -> bool:
+        limit = self._driving.limit
+        return limit is not None and sum(r.accounting.rows_out for r in self.outcome.results.values()) >= limit
+
+    def _spec(self, number: int) -> TaskSpec:
+        driving = self._driving
+        stage, task = trimmed(self._stage, self._tasks[number])
+        exchanges = isinstance(stage.sink, ExchangeSink)
+        durable = exchanges and (driving.checkpoint_interval_s <= 0 or not driving.executor.shares_memory)
+        spec = TaskSpec(
+            run=driving.run, stage=stage, task=task, bits=self._bits, fused=self._fused, attempt=driving.new_id()[:8],
+            generation=self._generations.get(number, 1), dataset=driving.dataset, fingerprint=driving.fingerprint,
+            control=None if driving.workspace is None else str(driving.workspace), durable=durable,
+            recorded=driving.recorded,
+        )  # fmt: skip
+        self._specs[number] = spec
+        return spec
+
+    def _take(self, result: TaskResult) -> None:
+        driving = self._driving
+        self.outcome.results[result.task] = result
+        driving.listener(
+            TaskFinished(
+                run=driving.run, stage=result.stage, task=result.task, rows_in=result.accounting.rows_in,
+                rows_out=result.accounting.rows_out, size_bytes=result.size_bytes, seconds=round(result.seconds, 6),
+                durable=result.durable,
+            )
+        )  # fmt: skip
+        if result.exchange is not None and driving.recorded:
+            self._unsaved_s += result.seconds / driving.executor.capacity
+            if self._unsaved_s > driving.checkpoint_interval_s:
+                self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        """Makes all exchange outputs that are only in memory durable: their work would be lost with the process."""
+        for number, result in self.outcome.results.items():
+            if isinstance(result.exchange, MemoryExchange):
+                path = persist_exchange(self._specs[number], result.exchange, result.accounting, result.seconds)
+                self.outcome.results[number] = TaskResult(
+                    stage=result.stage, task=number, accounting=result.accounting, seconds=result.seconds,
+                    size_bytes=result.size_bytes, exchange_path=path, durable=True,
+                )  # fmt: skip
+        self._unsaved_s = 0.0
+
+    def _finished(self, seconds: float) -> None:
+        counts = [r.accounting for r in self.outcome.results.values()]
+        self._driving.listener(
+            StageFinished(
+                run=self._driving.run, stage=self._stage.number, name=stage_name(self._stage),
+                rows_in=sum(c.rows_in for c in counts), rows_out=sum(c.rows_out for c in counts),
+                rows_filtered=sum(c.rows_filtered for c in counts), rows_pruned=0, seconds=round(seconds, 6),
+            )
+        )  # fmt: skip
+
+    def _typed(self, number: int, error: BaseException) -> BaseException:
+        if isinstance(error, CheckrowError):
+            return error
+        where = f"task {number} of stage {self._stage.number} ({stage_name(self._stage)})"
+        if isinstance(error, MemoryError):
+            return MemoryLimitError(f"{where} ran out of memory; run with fewer threads or smaller row groups")
+        typed = TaskError(f"{where} failed: {type(error).__name__}: {error}")
+        typed.__cause__ = error
+        return typed
+
+
+def _from_manifest(manifest: TaskManifest, workspace: Path | None) -> TaskResult:
+    path = None
+    if manifest.exchange is not None and workspace is not None:
+        path = str(PosixStore(workspace).path(manifest.exchange.staged))
+    return TaskResult(
+        stage=manifest.stage, task=manifest.task, accounting=manifest.accounting, seconds=manifest.seconds,
+        size_bytes=sum(f.size_bytes for f in manifest.files), exchange_path=path, files=manifest.files, durable=True,
+    )  # fmt: skip
+
+
+def tasks_to_json(tasks: Sequence[Task]) -> list[dict[str, object]]:
+    """Returns tasks as they are recorded in `stages/<n>.json`."""
+    out: list[dict[str, object]] = msgspec.to_builtins(list(tasks))
+    return out
+
+
+def tasks_from_json(found: list[dict[str, object]]) -> tuple[Task, ...]:
+    """Returns recorded tasks."""
+    return msgspec.convert(found, tuple[Task, ...])

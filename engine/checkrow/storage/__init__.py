@@ -1,0 +1,1 @@
+"""Where bytes live: stores, control files, the commit log, manifests, and Parquet files."""

@@ -1,0 +1,229 @@
+"""The commit log: the one truth about a dataset.
+
+Records are numbered densely from 1 and created by put-if-absent; each carries the digest of the one before. A token
+appears at most once: the committer has read every earlier record before it creates the next.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable
+
+import msgspec
+import pyarrow as pa
+
+from checkrow.errors import CommitConflict, CorruptControlFile, SchemaError, StorageError
+from checkrow.storage.control import MAJOR, canonical, decode, encode
+from checkrow.storage.manifest import Accounting
+from checkrow.storage.store import Outcome, PosixStore
+
+OUTPUT = "data"
+"""Name of the only output of a run that writes one dataset."""
+_ATTEMPTS = 20
+
+
+class FileEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A committed file: path below the data root, and what it must be."""
+
+    path: str
+    rows: int
+    size_bytes: int
+    sha256: str
+    partition: dict[str, str | None] = {}
+
+
+class OutputChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What a commit does to one output: files that appear, paths that go, the schema after it (IPC, base64)."""
+
+    adds: tuple[FileEntry, ...]
+    removes: tuple[str, ...]
+    schema: str
+    rows: int
+
+
+class CommitRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One commit. `staged` says where the bytes of every added path wait until they are revealed."""
+
+    format: int = MAJOR
+    number: int
+    previous_sha256: str
+    dataset: str
+    token: str
+    instance: str
+    generation: int
+    part: int
+    run: str
+    job: str
+    fingerprint: str
+    inputs_fingerprint: str
+    mode: str
+    read_version: int
+    outputs: dict[str, OutputChange]
+    staged: dict[str, str]
+    accounting: Accounting
+    rows_pruned: int
+    committed_at: str
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """The files a dataset has at a commit number; 0 is the empty dataset before any commit."""
+
+    number: int
+    files: tuple[FileEntry, ...]
+    schema: str
+
+    def arrow_schema(self) -> pa.Schema:
+        """Returns the dataset's schema."""
+        return decode_schema(self.schema)
+
+
+def encode_schema(schema: pa.Schema) -> str:
+    """Returns an Arrow schema as base64 of its IPC message."""
+    return base64.b64encode(schema.serialize().to_pybytes()).decode()
+
+
+def decode_schema(text: str) -> pa.Schema:
+    """Returns the Arrow schema behind its base64 IPC message."""
+    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(text)))
+
+
+class CommitLog:
+    """Reads and extends the log in a control root."""
+
+    def __init__(self, store: PosixStore) -> None:
+        self._store = store
+
+    def read(self) -> tuple[CommitRecord, ...]:
+        """Returns all records, in order.
+
+        Raises
+        ------
+        CorruptControlFile
+            If a record is missing, damaged or not the successor of the one before.
+        """
+        records: list[CommitRecord] = []
+        previous = ""
+        while True:
+            key = record_key(len(records) + 1)
+            try:
+                data = self._store.get(key)
+            except FileNotFoundError:
+                break
+            record = decode(data, CommitRecord, key)
+            if record.number != len(records) + 1 or record.previous_sha256 != previous:
+                raise CorruptControlFile(f"{key} does not follow the record before it; the log was edited or mixed")
+            records.append(record)
+            previous = digest(record)
+        self._refuse_gap(len(records))
+        return tuple(records)
+
+    def _refuse_gap(self, read: int) -> None:
+        numbers = [int(k[4:24]) for k in self._store.list("log") if k.endswith(".json") and k[4:24].isdigit()]
+        if numbers and max(numbers) > read:
+            raise CorruptControlFile(f"{record_key(read + 1)} is missing but later records exist; restore it")
+
+    def append(
+        self,
+        make: Callable[[int, str], CommitRecord],
+        token: str,
+        check: Callable[[tuple[CommitRecord, ...]], None],
+    ) -> CommitRecord:
+        """Commits; returns the record that carries the token, which may be an earlier one.
+
+        Parameters
+        ----------
+        make : callable
+            Given number and digest of the predecessor, returns the record.
+        token : str
+            The logical commit; a record that has it ends the attempt well.
+        check : callable
+            Given all records so far, raises CommitConflict when this commit may not follow them.
+
+        Raises
+        ------
+        CommitConflict
+            If another commit won.
+        StorageError
+            If the outcome stays unknown; nothing is deleted then.
+        """
+        for _ in range(_ATTEMPTS):
+            records = self.read()
+            for known in records:
+                if known.token == token:
+                    return known
+            check(records)
+            record = make(len(records) + 1, digest(records[-1]) if records else "")
+            outcome = self._store.put_if_absent(record_key(record.number), encode(record))
+            if outcome in {Outcome.CREATED, Outcome.MINE_ALREADY}:
+                return record
+            if outcome is Outcome.UNKNOWN:
+                raise StorageError("the outcome of the commit is unknown; nothing was deleted, run the same command again")
+        raise CommitConflict(f"lost the race for the next log record {_ATTEMPTS} times; run the same command again")
+
+    def revealed(self) -> set[int]:
+        """Returns the numbers of the records whose files are all visible."""
+        return {int(k[4:24]) for k in self._store.list("log") if k.endswith(".revealed")}
+
+    def mark_revealed(self, number: int) -> None:
+        """Records that all files of a record are visible."""
+        self._store.put_if_absent(record_key(number).removesuffix(".json") + ".revealed", b"revealed\n")
+
+
+def record_key(number: int) -> str:
+    """Returns the key of a log record."""
+    return f"log/{number:020d}.json"
+
+
+def digest(record: CommitRecord) -> str:
+    """Returns what the next record carries as `previous_sha256`."""
+    return hashlib.sha256(canonical(record)).hexdigest()
+
+
+def snapshot(records: tuple[CommitRecord, ...], number: int) -> Snapshot:
+    """Returns the dataset as it is after `number` records."""
+    files: dict[str, FileEntry] = {}
+    schema = ""
+    for record in records[:number]:
+        change = record.outputs[OUTPUT]
+        for path in change.removes:
+            files.pop(path, None)
+        files |= {entry.path: entry for entry in change.adds}
+        schema = change.schema
+    return Snapshot(number=number, files=tuple(files[p] for p in sorted(files)), schema=schema)
+
+
+def current(records: tuple[CommitRecord, ...], revealed: set[int]) -> int:
+    """Returns the number of the newest snapshot readers may see: everything up to it is revealed."""
+    number = 0
+    while number < len(records) and number + 1 in revealed:
+        number += 1
+    return number
+
+
+def refuse_conflict(records: tuple[CommitRecord, ...], mode: str, read_version: int, schema: str) -> None:
+    """Raises CommitConflict (or SchemaError) when a commit may not follow the records since it read.
+
+    Appends follow anything with the same schema; a replacement must have seen every commit it would undo; "error"
+    wants a dataset without commits.
+    """
+    later = records[read_version:]
+    if mode == "error" and records:
+        last = records[-1]
+        raise CommitConflict(f"the dataset has data: run {last.run} committed it (record {last.number}); nothing was written")
+    if mode == "replace" and later:
+        last = later[-1]
+        raise CommitConflict(f"run {last.run} committed record {last.number} after this run read the dataset; run again")
+    if mode == "append" and records:
+        known, new = decode_schema(records[-1].outputs[OUTPUT].schema), decode_schema(schema)
+        if not new.equals(known):
+            raise SchemaError(f"append needs the dataset's schema. {_difference(known, new)}")
+
+
+def _difference(known: pa.Schema, new: pa.Schema) -> str:
+    for name in dict.fromkeys([*known.names, *new.names]):
+        a = str(known.field(name)) if name in known.names else "absent"
+        b = str(new.field(name)) if name in new.names else "absent"
+        if a != b:
+            return f"Column {name!r}: there {a}, here {b}"
+    return f"Column order: there {known.names}, here {new.names}"

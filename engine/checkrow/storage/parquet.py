@@ -1,0 +1,212 @@
+"""Parquet files: what their footers say, and reading and writing them with pyarrow.
+
+Statistics are taken only in forms whose order is that of the stored values; anything else counts as unknown.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from checkrow.errors import CorruptInput
+from checkrow.expressions import types
+from checkrow.expressions.nodes import Scalar
+from checkrow.plan.source import ColumnRange, RowGroup
+
+Opened = Any  # a path or a binary file object, as `pyarrow.parquet` takes them
+ROWS = 131_072
+_EPOCH = dt.date(1970, 1, 1)
+
+
+class Sized(Protocol):
+    """What is needed of a column chunk's footer entry."""
+
+    total_uncompressed_size: int
+    statistics: Any
+
+
+def read_schema(opened: Opened, name: str) -> pa.Schema:
+    """Returns the Arrow schema of a file.
+
+    Raises
+    ------
+    CorruptInput
+        If the file is not a complete Parquet file.
+    """
+    return _open(opened, name).schema_arrow
+
+
+def read_key_value(opened: Opened, name: str, key: bytes) -> bytes | None:
+    """Returns a footer's key-value entry, or None."""
+    found: dict[bytes, bytes] = _open(opened, name).metadata.metadata or {}
+    return found.get(key)
+
+
+def read_row_groups(
+    opened: Opened, name: str, columns: tuple[str, ...], ranged: tuple[str, ...], dtypes: dict[str, str]
+) -> tuple[RowGroup, ...]:
+    """Returns a file's row groups: rows, decoded size of `columns`, ranges of `ranged`.
+
+    Raises
+    ------
+    CorruptInput
+        If the file is not a complete Parquet file.
+    """
+    metadata = _open(opened, name).metadata
+    places = {metadata.schema.column(j).path: j for j in range(metadata.num_columns)}
+    return tuple(_row_group(metadata.row_group(i), places, columns, ranged, dtypes) for i in range(metadata.num_row_groups))
+
+
+def _row_group(
+    group: Any, places: dict[str, int], columns: tuple[str, ...], ranged: tuple[str, ...], dtypes: dict[str, str]  # noqa: ANN401
+) -> RowGroup:
+    size = 0
+    ranges = {}
+    for name in columns:
+        if name not in places:
+            continue
+        chunk = group.column(places[name])
+        width = 0 if types.is_text(dtypes[name]) else types.numpy_dtype(dtypes[name]).itemsize
+        size += max(chunk.total_uncompressed_size, width * group.num_rows)
+        if name in ranged:
+            found = _range(chunk.statistics, dtypes[name])
+            if found is not None:
+                ranges[name] = found
+    return RowGroup(group.num_rows, size, ranges)
+
+
+def _range(statistics: Any, dtype: str) -> ColumnRange | None:  # noqa: ANN401
+    if statistics is None or not statistics.has_min_max:
+        return None
+    try:
+        low, high = _stored(statistics.min, dtype), _stored(statistics.max, dtype)
+    except (ValueError, OverflowError, UnicodeDecodeError):
+        return None  # bounds outside what Python can hold (years beyond 9999, broken text) are unknown
+    return None if low is None or high is None else ColumnRange(low, high)
+
+
+def _stored(value: Any, dtype: str) -> Scalar:  # noqa: ANN401
+    """Returns a statistic as the stored value of a column type, or None when its order may differ."""
+    match value:
+        case bool():
+            return int(value) if dtype == "bool" else None
+        case int() if types.is_integer(dtype):
+            return value
+        case float() if types.is_float(dtype) and value == value:  # noqa: PLR0124
+            return value
+        case Decimal() if types.is_decimal(dtype):
+            return int(value.scaleb(types.decimal_shape(dtype)[1]))
+        case dt.datetime():
+            return None  # units and zones of timestamps differ between writers
+        case dt.date() if dtype == "date32[day]":
+            return (value - _EPOCH).days
+        case str() if dtype == "string":
+            return value
+    return None
+
+
+def _open(opened: Opened, name: str, **options: Any) -> pq.ParquetFile:  # noqa: ANN401
+    try:
+        return pq.ParquetFile(opened, **options)
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise CorruptInput(f"{name} is not a readable Parquet file: {_sentence(error)}") from None
+
+
+def _sentence(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".")
+
+
+class ParquetReader:
+    """Reads row groups of one file as batches of at most 131,072 rows.
+
+    Parameters
+    ----------
+    opened : path or file object
+    name : str
+        What messages call the file.
+    columns : tuple of str
+        Columns to decode; those the file lacks are left out.
+    coded : tuple of str
+        Text columns to deliver dictionary-encoded.
+    """
+
+    def __init__(self, opened: Opened, name: str, columns: tuple[str, ...], coded: tuple[str, ...]) -> None:
+        self._name = name
+        self._file = _open(opened, name, read_dictionary=list(coded), pre_buffer=not isinstance(opened, (str, Path)))
+        held = set(self._file.schema_arrow.names)
+        self._columns = [c for c in columns if c in held]
+
+    def batches(self, row_group: int) -> Iterator[pa.RecordBatch]:
+        """Yields the rows of a row group, in order.
+
+        Raises
+        ------
+        CorruptInput
+            If its pages cannot be decoded.
+        """
+        if not self._columns:
+            yield from self._counted(self._file.metadata.row_group(row_group).num_rows)
+            return
+        try:
+            yield from self._file.iter_batches(ROWS, row_groups=[row_group], columns=self._columns, use_threads=False)
+        except (pa.ArrowException, OSError) as error:
+            raise CorruptInput(f"{self._name}, row group {row_group} cannot be decoded: {_sentence(error)}") from None
+
+    def _counted(self, rows: int) -> Iterator[pa.RecordBatch]:
+        """Yields batches without columns that still know their rows: nothing of the file is needed but its size."""
+        for start in range(0, rows, ROWS):
+            empty = pa.Array.from_buffers(pa.struct([]), min(ROWS, rows - start), [None], children=[])
+            yield pa.RecordBatch.from_struct_array(empty)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+class ParquetWriter:
+    """Writes batches to one local file, in row groups of at least 524,288 rows, zstd by default.
+
+    Every file carries the dataset's uuid in its footer, so that it is recognised when it is found without its control
+    root.
+    """
+
+    ROW_GROUP_ROWS = 1 << 19
+
+    def __init__(self, path: Path, schema: pa.Schema, dataset: str, compression: str) -> None:
+        stamped = schema.with_metadata({b"checkrow.dataset": dataset.encode()})
+        coded = [f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_binary(f.type)]
+        self._schema = stamped
+        self._pending: list[pa.RecordBatch] = []
+        self._pending_rows = 0
+        self.rows = 0
+        self._writer = pq.ParquetWriter(
+            path, stamped, compression=compression, compression_level=1 if compression == "zstd" else None,
+            use_dictionary=coded, write_page_checksum=True, store_schema=True,
+        )  # fmt: skip
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Adds rows."""
+        self._pending.append(batch)
+        self._pending_rows += batch.num_rows
+        self.rows += batch.num_rows
+        if self._pending_rows >= self.ROW_GROUP_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._pending_rows:
+            table = pa.Table.from_batches([b.cast(self._schema) for b in self._pending], self._schema)
+            self._writer.write_table(table.combine_chunks(), row_group_size=table.num_rows)
+        self._pending, self._pending_rows = [], 0
+
+    def close(self) -> None:
+        """Writes what is pending and the footer."""
+        self._flush()
+        self._writer.close()

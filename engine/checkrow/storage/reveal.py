@@ -1,0 +1,107 @@
+"""Making committed files visible, by any process, any number of times, after any crash.
+
+A record decides; its `.revealed` marker shows. Appended files are linked into the data root one by one, each complete.
+A replacement is built beside the data root and swapped with it in one step, so that a reader that lists the directory
+sees the old files or the new ones; the old tree stays in `retired/<number>` for readers of earlier snapshots.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from checkrow.errors import StorageError
+from checkrow.storage.swap import swap
+from checkrow.storage.log import OUTPUT, CommitLog, CommitRecord, FileEntry
+from checkrow.storage.roots import DatasetRoot, holds_files
+from checkrow.storage.store import PosixStore, make_directories, sync_directory, typed_errors
+
+
+def roll_forward(root: DatasetRoot) -> tuple[CommitRecord, ...]:
+    """Reveals every record that has no marker yet; returns all records."""
+    log = CommitLog(root.store)
+    records = log.read()
+    if len(log.revealed()) == len(records):
+        return records
+    with _one_process(root.control):
+        shown = log.revealed()
+        for record in records:
+            if record.number not in shown:
+                _reveal(root, record)
+                log.mark_revealed(record.number)
+    for record in records:
+        for staged in record.staged.values():
+            root.store.delete(staged)
+    return records
+
+
+def _reveal(root: DatasetRoot, record: CommitRecord) -> None:
+    if record.mode == "replace" and root.data.is_dir():
+        _replace(root, record)
+    else:
+        _link_all(root.store, record, root.data)
+
+
+def _link_all(store: PosixStore, record: CommitRecord, target: Path) -> None:
+    with typed_errors(f"cannot publish to {target}"):
+        make_directories(target)
+    for entry in record.outputs[OUTPUT].adds:
+        store.reveal(record.staged[entry.path], target / entry.path, entry.sha256)
+    with typed_errors(f"cannot publish to {target}"):
+        for directory in sorted({(target / e.path).parent for e in record.outputs[OUTPUT].adds}):
+            sync_directory(directory)
+
+
+def _replace(root: DatasetRoot, record: CommitRecord) -> None:
+    """Builds the new tree, swaps it in, and keeps the old one under its final retired name."""
+    done = root.control / "retired" / f"{record.number:020d}"
+    fresh = done.with_name(done.name + ".new")
+    if done.is_dir():
+        return
+    if not _swapped(root, record, fresh):
+        _link_all(root.store, record, fresh)
+        with typed_errors(f"cannot replace {root.data}"):
+            fresh.chmod(root.data.stat().st_mode & 0o7777)
+            swap(fresh, root.data)
+            sync_directory(root.data.parent)
+    with typed_errors(f"cannot retire the files of {root.data}"):
+        fresh.rename(done)
+        sync_directory(done.parent)
+
+
+def _swapped(root: DatasetRoot, record: CommitRecord, fresh: Path) -> bool:
+    """Tells whether a crash came after the swap: then the new files are in the data root, the old ones beside it."""
+    if not fresh.is_dir():
+        return False
+    adds = record.outputs[OUTPUT].adds
+    # File names are unique to a run, so one of them in the data root proves the swap.
+    return (root.data / adds[0].path).is_file() if adds else holds_files(fresh)
+
+
+@contextlib.contextmanager
+def _one_process(control: Path) -> Iterator[None]:
+    with (control / "reveal.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def locate(root: DatasetRoot, entry: FileEntry) -> Path:
+    """Returns where a file of a snapshot stands now: in the data root, or retired by a later replacement.
+
+    Raises
+    ------
+    StorageError
+        If it is nowhere: somebody removed it by hand.
+    """
+    here = root.data / entry.path
+    if here.is_file():
+        return here
+    retired = root.control / "retired"
+    for tree in sorted(os.listdir(retired)) if retired.is_dir() else ():  # noqa: PTH208  # names are enough
+        there = retired / tree / entry.path
+        if there.is_file():
+            return there
+    raise StorageError(f"{here} was committed but is gone; restore it from a backup or run `checkrow dataset verify`")

@@ -1,0 +1,133 @@
+"""Data roots and their control roots: canonical, checked, identified.
+
+Invariant: a data root holds nothing but revealed data files and Hive directories; all else is in the control root.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from checkrow.errors import ConfigError, CorruptControlFile, PermissionRefused, StoreCapabilityError
+from checkrow.storage.control import MAJOR, decode, encode
+from checkrow.storage.swap import exchange_works
+from checkrow.storage.store import PosixStore, is_local, local_path, make_directories, typed_errors
+
+SUFFIX = ".checkrow"
+_IDENTITY = "format.json"
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a dataset is: written once, never changed."""
+
+    format: int = MAJOR
+    dataset: str
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetRoot:
+    """Where a dataset's files and its control files are."""
+
+    data: Path
+    control: Path
+
+    @property
+    def store(self) -> PosixStore:
+        """The control root as a store."""
+        return PosixStore(self.control)
+
+
+def resolve_root(url: str, control: str | None = None) -> DatasetRoot:
+    """Returns the roots of a dataset to be written or read with its log.
+
+    Raises
+    ------
+    ConfigError
+        If the URL cannot be a data root: a file, a mount point without `control`, a place inside a control root.
+    StoreCapabilityError
+        If it is not a local path.
+    """
+    for place in (url, control or ""):
+        if not is_local(place):
+            raise StoreCapabilityError(f"{place} cannot be written: this version commits to local paths only")
+    data = _canonical(url)
+    if control is None:
+        if data.parent == data or os.path.ismount(data):
+            raise ConfigError(f"{data} is a mount point and has no usable sibling; name a control root with control=")
+        place = data.with_name(data.name + SUFFIX)
+    else:
+        place = _canonical(control)
+    _check(data, place)
+    return DatasetRoot(data=data, control=place)
+
+
+def _canonical(url: str) -> Path:
+    """Resolves everything but the last name, so that a data root that is itself a link is seen as one."""
+    path = Path(os.path.normpath(local_path(url)))
+    return path.parent.resolve() / path.name if path.name else path
+
+
+def _check(data: Path, control: Path) -> None:
+    if data.is_symlink():
+        raise ConfigError(f"{data} is a symbolic link; write to the directory it points to: {data.resolve()}")
+    if data.exists() and not data.is_dir():
+        raise ConfigError(f"{data} is a file; a dataset needs a directory")
+    if any(p.name.endswith(SUFFIX) for p in (data, *data.parents)):
+        raise ConfigError(f"{data} lies in a control root; datasets stand beside those, not inside")
+    if control == data or control in data.parents or data in control.parents:
+        raise ConfigError(f"the control root {control} and the data root {data} must not contain each other")
+
+
+def read_identity(root: DatasetRoot) -> Identity | None:
+    """Returns a dataset's identity, or None when it has no control root yet."""
+    try:
+        return decode(root.store.get(_IDENTITY), Identity, str(root.control / _IDENTITY))
+    except FileNotFoundError:
+        if root.control.is_dir() and any(root.control.glob("log/*.json")):
+            raise CorruptControlFile(f"{root.control} has a log but no {_IDENTITY}; restore it from a backup") from None
+        return None
+
+
+def ensure_identity(root: DatasetRoot, created_at: str) -> Identity:
+    """Returns a dataset's identity, creating it with the control root at the first write.
+
+    Raises
+    ------
+    ConfigError
+        If the data root holds files that checkrow did not write.
+    """
+    known = read_identity(root)
+    if known is not None:
+        return known
+    if holds_files(root.data):
+        raise ConfigError(
+            f"{root.data} holds files that no checkrow run committed; write to another path "
+            "(taking over foreign files is not supported yet)"
+        )
+    with typed_errors(f"cannot create {root.control}"):
+        make_directories(root.control)
+        made = Identity(dataset=uuid.uuid4().hex, created_at=created_at)
+        root.store.put_if_absent(_IDENTITY, encode(made))
+    found = read_identity(root)
+    if found is None:
+        raise PermissionRefused(f"{root.control} cannot be read back after it was written; check its permissions")
+    return found
+
+
+def holds_files(path: Path) -> bool:
+    """Tells whether anything but empty directories is below a path."""
+    return path.is_dir() and any(names for _, _, names in os.walk(path))
+
+
+def require_exchange(root: DatasetRoot) -> None:
+    """Raises StoreCapabilityError when directories cannot be swapped in one step here, as `replace` needs."""
+    if not exchange_works(root.control):
+        raise StoreCapabilityError(
+            f"the file system of {root.control} cannot swap directories (RENAME_EXCHANGE); "
+            "mode='replace' would show readers a mixture. Write to a new path or use mode='append'"
+        )
