@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from checkrow.dataset.execution import Limits, executor_for
+from checkrow.dataset.registry import remember
 from checkrow.dataset.run import Run
 from checkrow.errors import ConfigError
+from checkrow.events import Event, Listener, RunStarted, to_all
 from checkrow.plan.explain import explain
 from checkrow.plan.fingerprint import plan_fingerprint
 from checkrow.plan.stages import CollectSink, ParquetSink, Stage, cut
@@ -22,7 +25,6 @@ from checkrow.storage.roots import DatasetRoot, resolve_root
 from checkrow.storage.store import is_local, local_path
 
 if TYPE_CHECKING:
-    from checkrow.events import Listener
     from checkrow.plan.logical import Relation
 
 
@@ -115,7 +117,8 @@ class Plan:
         # The canonical place is recorded, so that a resume from another directory finds it.
         plan = with_sink(plan, canonical_sink(self._sink, root))
         with executor_for(on, limits, root.control if on is not None else None) as executor:
-            outcome = write(plan, instance, executor, options)
+            listener = to_all(lambda event: _note(event, root), options.listener)
+            outcome = write(plan, instance, executor, replace(options, listener=listener))
         return Run(outcome, root.data, root.control)
 
     def _refuse_target_in_source(self, root: DatasetRoot) -> None:
@@ -123,6 +126,11 @@ class Plan:
         for source in _source_directories(self._relation):
             if source != root.data and (source in root.data.parents or source in root.control.parents):
                 raise ConfigError(f"the target {root.data} lies inside the source {source}; write outside of it")
+
+
+def _note(event: Event, root: DatasetRoot) -> None:
+    if isinstance(event, RunStarted):
+        remember(event.run, root.control)
 
 
 def _source_directories(relation: Relation) -> list[Path]:

@@ -19,3 +19,10 @@ def cluster_executor(on: object, workspace: Path | None) -> Iterator[Executor]:
             workspace.mkdir(parents=True, exist_ok=True)
             executor.require_shared(workspace)
         yield executor
+
+
+def local_cluster(processes: int) -> contextlib.AbstractContextManager[object]:
+    """Returns a Dask cluster of worker processes on this machine."""
+    dask = importlib.import_module("checkrow.run.dask")
+    cluster: contextlib.AbstractContextManager[object] = dask.local(processes)
+    return cluster

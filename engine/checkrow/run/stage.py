@@ -118,26 +118,29 @@ class StageDriver:
         progress, failure, interrupted = self._loop(progress, inputs)
         if failure is not None:
             raise self._typed(*failure)
-        if interrupted:
-            raise RunInterrupted("stopped at a task boundary; finished tasks are kept")
+        if interrupted is not None:
+            raise RunInterrupted(
+                "stopped at a task boundary; finished tasks are kept. Continue with the same command "
+                f"or `checkrow resume {driving.run}`"
+            ) from interrupted
         self._finished(driving.clock.monotonic_s() - started)
         return self.outcome
 
     def _loop(
         self, progress: lifecycle.StageProgress, inputs: Sequence[ExchangeOutput | str]
-    ) -> tuple[lifecycle.StageProgress, tuple[int, BaseException] | None, bool]:
+    ) -> tuple[lifecycle.StageProgress, tuple[int, BaseException] | None, KeyboardInterrupt | None]:
         failure: tuple[int, BaseException] | None = None
-        interrupted = False
+        interrupted: KeyboardInterrupt | None = None
         while not progress.finished:
             try:
                 progress, chosen = lifecycle.start(progress, self._capacity())
                 for number in chosen:
                     self._driving.executor.submit(self._spec(number), inputs)
                 done = self._driving.executor.next_done()
-            except KeyboardInterrupt:
-                if interrupted:
-                    raise
-                progress, interrupted = lifecycle.drain(progress), True
+            except KeyboardInterrupt as signal:
+                if interrupted is not None:
+                    raise  # asked twice: do not wait for running tasks
+                progress, interrupted = lifecycle.drain(progress), signal
                 continue
             if done.result is None:
                 failure = failure or (done.task, done.error or TaskError("a task ended without result or error"))

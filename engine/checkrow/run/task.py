@@ -97,6 +97,7 @@ class _Work:
         self.spec = spec
         self.inputs = inputs
         self.rows_in = 0
+        self.rows_merged_away = 0
         self.tables: dict[str, StringTable] = {}
 
     # -- sinks --------------------------------------------------------------------------------------------------------
@@ -161,7 +162,8 @@ class _Work:
         )  # fmt: skip
 
     def _row_wise(self, rows_out: int) -> Accounting:
-        return Accounting(rows_in=self.rows_in, rows_out=rows_out, rows_filtered=self.rows_in - rows_out)
+        filtered = self.rows_in - self.rows_merged_away - rows_out
+        return Accounting(rows_in=self.rows_in, rows_out=rows_out, rows_filtered=filtered)
 
     # -- sources ------------------------------------------------------------------------------------------------------
 
@@ -198,6 +200,7 @@ class _Work:
             if not any(p.rows for p in parts) and source.aggregation.keys:
                 continue
             merged: Columns = merge_partition(source.aggregation, parts)
+            self.rows_merged_away += sum(p.rows for p in parts) - merged.rows
             whole = to_batch(merged, schema)
             for start in range(0, whole.num_rows, ROWS):
                 yield Batch(whole.slice(start, ROWS), {}, dtypes, f"partition {number}", start)

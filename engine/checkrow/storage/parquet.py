@@ -210,3 +210,9 @@ class ParquetWriter:
         """Writes what is pending and the footer."""
         self._flush()
         self._writer.close()
+
+
+def read_row_count(path: Path) -> int:
+    """Returns the rows of a local file, from its footer."""
+    rows: int = _open(path, str(path)).metadata.num_rows
+    return rows

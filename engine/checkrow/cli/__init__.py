@@ -1,0 +1,1 @@
+"""The command line: a face; it prints what the layers below return."""

@@ -1,0 +1,1 @@
+"""Jobs: named functions that return a plan, with typed parameters and an identity that does not depend on a clock."""
