@@ -9,17 +9,26 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from checkrow import errors as errors
+    from checkrow import events as events
     from checkrow.dataset.dataset import Dataset as Dataset
     from checkrow.dataset.execution import Limits as Limits
-    from checkrow.dataset.functions import count as count, max as max, mean as mean, min as min, sum as sum  # noqa: A004
+    from checkrow.dataset.functions import count as count
+    from checkrow.dataset.functions import max as max  # noqa: A004  # the field's word
+    from checkrow.dataset.functions import mean as mean
+    from checkrow.dataset.functions import min as min  # noqa: A004  # the field's word
+    from checkrow.dataset.functions import sum as sum  # noqa: A004  # the field's word
     from checkrow.dataset.plan import Plan as Plan
     from checkrow.dataset.run import Run as Run
     from checkrow.dataset.scan import scan as scan
     from checkrow.errors import CheckrowError as CheckrowError
-    from checkrow.expressions.expression import coalesce as coalesce, col as col, lit as lit, when as when
+    from checkrow.expressions.expression import coalesce as coalesce
+    from checkrow.expressions.expression import col as col
+    from checkrow.expressions.expression import lit as lit
+    from checkrow.expressions.expression import when as when
     from checkrow.jobs.job import job as job
     from checkrow.kernels.row import row_kernel as row_kernel
-    from checkrow.run import dask as cluster
+    from checkrow.run import dask as cluster  # noqa: F401  # public name
 
 __version__ = "0.1.0"
 

@@ -25,7 +25,9 @@ class Settings:
 def read_settings() -> Settings:
     """Returns the settings of the environment as it is now."""
     home = Path.home()
-    cache = os.environ.get("CHECKROW_CACHE_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "checkrow"
+    cache = (
+        os.environ.get("CHECKROW_CACHE_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "checkrow"
+    )
     state = os.environ.get("CHECKROW_STATE_DIR") or (
         Path(os.environ.get("XDG_STATE_HOME") or home / ".local" / "state") / "checkrow"
     )

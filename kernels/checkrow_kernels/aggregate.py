@@ -66,7 +66,7 @@ def merge_split(gids: Array, other_low: Array, other_high: Array, low: Array, hi
 
 
 @kernel
-def split_fits_int64(low: Array, high: Array, count: int) -> int:
+def split_fits_int64(high: Array, count: int) -> int:
     """Returns the first group whose normalised sum does not fit int64, or -1."""
     for g in range(count):
         if high[g] >= 2**31 or high[g] < -(2**31):

@@ -76,7 +76,16 @@ def upsert_1(
 
 @kernel
 def upsert_2(
-    k0: Array, k1: Array, start: int, stop: int, slots: Array, t0: Array, t1: Array, count: int, capacity: int, gids: Array
+    k0: Array,
+    k1: Array,
+    start: int,
+    stop: int,
+    slots: Array,
+    t0: Array,
+    t1: Array,
+    count: int,
+    capacity: int,
+    gids: Array,
 ) -> tuple[int, int]:
     """As `upsert_1` for two-word keys."""
     groups = np.empty(1, np.int64)

@@ -25,7 +25,7 @@ _BACK = np.uint64(33)
 _MASK = (1 << 64) - 1
 
 
-def _mix64_compiled(x):  # type: ignore[no-untyped-def]
+def _mix64_compiled(x: Any) -> Any:
     x ^= x >> _S33
     x *= _M1
     x ^= x >> _S33
@@ -34,7 +34,7 @@ def _mix64_compiled(x):  # type: ignore[no-untyped-def]
     return x
 
 
-def _mix64_plain(x):  # type: ignore[no-untyped-def]
+def _mix64_plain(x: Any) -> Any:
     # Python integers: NumPy scalars would warn where machine words wrap.
     v = int(x)
     v ^= v >> 33
@@ -45,11 +45,11 @@ def _mix64_plain(x):  # type: ignore[no-untyped-def]
     return np.uint64(v)
 
 
-def _fold_compiled(h, word):  # type: ignore[no-untyped-def]
+def _fold_compiled(h: Any, word: Any) -> Any:
     return (h ^ word) * _FNV_PRIME
 
 
-def _fold_plain(h, word):  # type: ignore[no-untyped-def]
+def _fold_plain(h: Any, word: Any) -> Any:
     return np.uint64((int(h) ^ int(word)) * int(_FNV_PRIME) & _MASK)
 
 
@@ -68,7 +68,7 @@ def float_bits(x: Any) -> Any:
     """Returns a float64 as 64 bits; equal values have equal bits (one zero, one NaN)."""
     if x == 0.0:
         return np.uint64(0)
-    if x != x:  # noqa: PLR0124
+    if x != x:
         return np.uint64(0x7FF8000000000000)
     return np.float64(x).view(np.uint64)
 

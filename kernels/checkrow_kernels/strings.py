@@ -15,10 +15,12 @@ Array = NDArray[Any]
 
 @inline_kernel
 def _same(data: Array, start: Any, arena: Array, at: Any, length: Any) -> Any:
-    for j in range(length):
-        if data[start + j] != arena[at + j]:
-            return False
-    return True
+    same = True
+    j = 0
+    while same and j < length:
+        same = data[start + j] == arena[at + j]
+        j += 1
+    return same
 
 
 @kernel

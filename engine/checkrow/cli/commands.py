@@ -34,7 +34,7 @@ from checkrow.storage.store import PosixStore
 from checkrow.storage.swap import exchange_works
 
 
-def to_stdout(value: Any) -> None:  # noqa: ANN401
+def to_stdout(value: Any) -> None:
     """Prints a value as one JSON object."""
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
 
@@ -92,7 +92,9 @@ def resume(
     full, control = recall(run_id)
     record = read_run(PosixStore(control), full)
     if not record.job:
-        raise ConfigError(f"run {full} was an ad-hoc write; run the same Python code again with its key= to continue it")
+        raise ConfigError(
+            f"run {full} was an ad-hoc write; run the same Python code again with its key= to continue it"
+        )
     job = _job_of(record.job, Path(record.job_file))
     with _where(processes, cluster) as on, ProgressDisplay(enabled=progress) as display:
         result = job.run(
@@ -125,7 +127,7 @@ def run_json(result: Run) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _step(step: Any) -> dict[str, Any]:  # noqa: ANN401
+def _step(step: Any) -> dict[str, Any]:
     return {name: getattr(step, name) for name in type(step).__slots__}
 
 
@@ -136,7 +138,7 @@ def _run_table(result: Run) -> Table | str:
     return steps_table(f"run {result.id}: {result.status}, {result.rows_out:,} rows in {result.data}", result.steps)
 
 
-def steps_table(title: str, steps: Any) -> Table:  # noqa: ANN401
+def steps_table(title: str, steps: Any) -> Table:
     """Returns steps as a table."""
     table = Table(title=title, title_justify="left")
     for head in ("step", "rows in", "rows out", "filtered", "tasks", "done before", "seconds"):
@@ -179,7 +181,11 @@ def show(run_id: str, *, json: bool) -> None:
             }
         )  # fmt: skip
         return
-    to_person(steps_table(f"run {full} of {record.job or 'an ad-hoc write'}: {status}; manifests in {control}/runs/{full}", steps))
+    to_person(
+        steps_table(
+            f"run {full} of {record.job or 'an ad-hoc write'}: {status}; manifests in {control}/runs/{full}", steps
+        )
+    )
 
 
 def dataset_log(url: str, *, json: bool) -> None:
@@ -214,7 +220,9 @@ def dataset_verify(url: str, *, json: bool) -> None:
     if json:
         to_stdout({name: getattr(verdict, name) for name in type(verdict).__slots__})
     else:
-        to_person(f"snapshot {verdict.snapshot}: {verdict.files:,} files, {verdict.rows:,} rows, {verdict.size_bytes:,} bytes")
+        to_person(
+            f"snapshot {verdict.snapshot}: {verdict.files:,} files, {verdict.rows:,} rows, {verdict.size_bytes:,} bytes"
+        )
     if verdict.problems:
         raise CheckFailed(f"{url}: {len(verdict.problems)} problems. " + "; ".join(verdict.problems[:5]))
 

@@ -31,7 +31,8 @@ _PATIENCE_S = 300.0
 _PROOF = """
 with wanted as (
     select l_suppkey, date_trunc('month', l_shipdate)::date as month, l_returnflag, l_linestatus,
-           sum(l_extendedprice * (1 - l_discount) * (1 + l_tax)) as revenue, sum(l_quantity) as quantity, count(*) as items
+           sum(l_extendedprice * (1 - l_discount) * (1 + l_tax)) as revenue, sum(l_quantity) as quantity,
+           count(*) as items
     from read_parquet(?) where l_shipdate <= date '1998-09-02' group by all
 ), found as (select * from read_parquet(?, hive_partitioning = true, hive_types = {'month': date}))
 select (select count(*) from wanted), (select count(*) from found), (select sum(revenue) from found),
@@ -48,7 +49,7 @@ class Killed:
     result: dict[str, Any]
 
 
-def demo(directory: str, scale: float, json: bool) -> None:  # noqa: FBT001
+def demo(directory: str, scale: float, json: bool) -> None:
     """Runs the demo and prints one screen."""
     say = Console(stderr=True, highlight=False).print
     top = _claim(Path(directory))
@@ -64,7 +65,14 @@ def demo(directory: str, scale: float, json: bool) -> None:  # noqa: FBT001
     say("[bold]4[/] both outputs against DuckDB on the same files")
     proofs = [_prove(source, target) for target in (calm, shaken)]
     if json:
-        to_stdout({"run": run.id, "metrics": run.metrics, "killed": {"manifests": killed.manifests, **killed.result}, "groups": proofs})
+        to_stdout(
+            {
+                "run": run.id,
+                "metrics": run.metrics,
+                "killed": {"manifests": killed.manifests, **killed.result},
+                "groups": proofs,
+            }
+        )
     _screen(run, killed, proofs, source)
 
 
@@ -153,13 +161,19 @@ def _screen(run: Run, killed: Killed, proofs: list[dict[str, Any]], source: Path
     facts = Table(show_header=False, box=None)
     facts.add_row("rows", f"{metrics['rows_in']:,} in, {metrics['rows_out']:,} out")
     facts.add_row("bytes", f"{read:,} read, {metrics['bytes_out']:,} written")
-    facts.add_row("speed", f"{metrics['rows_in'] / max(metrics['seconds'], 1e-9):,.0f} rows/s, {metrics['seconds']:.2f} s")
+    facts.add_row(
+        "speed", f"{metrics['rows_in'] / max(metrics['seconds'], 1e-9):,.0f} rows/s, {metrics['seconds']:.2f} s"
+    )
     facts.add_row("tasks", f"{metrics['tasks_run']} run")
     facts.add_row(
-        "after the kill", f"{killed.manifests} tasks were done, {after['tasks_reused']} reused, {after['tasks_run']} run"
+        "after the kill",
+        f"{killed.manifests} tasks were done, {after['tasks_reused']} reused, {after['tasks_run']} run",
     )
     for name, proof in zip(("undisturbed", "after the kill"), proofs, strict=True):
-        facts.add_row(f"proof, {name}", f"{proof['equal']:,} of {proof['groups']:,} groups equal DuckDB's; total {proof['revenue']}")
+        facts.add_row(
+            f"proof, {name}",
+            f"{proof['equal']:,} of {proof['groups']:,} groups equal DuckDB's; total {proof['revenue']}",
+        )
     facts.add_row("output", str(run.data))
     facts.add_row("manifests", str(run.control / "runs" / run.id / "manifests"))
     console.print(facts)

@@ -22,7 +22,9 @@ app = typer.Typer(
 dataset = typer.Typer(no_args_is_help=True, help="Look into datasets that checkrow wrote.")
 app.add_typer(dataset, name="dataset")
 
-Parameters = Annotated[list[str] | None, typer.Option("--param", "-p", help="A job parameter as name=value; repeatable.")]
+Parameters = Annotated[
+    list[str] | None, typer.Option("--param", "-p", help="A job parameter as name=value; repeatable.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 Threads = Annotated[int | None, typer.Option(help="Threads of this process; default: all cores it may use.")]
@@ -40,7 +42,7 @@ def options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks
     _DEBUG["on"] = debug or os.environ.get("CHECKROW_DEBUG") == "1"
 
 
-def _commands() -> Any:  # noqa: ANN401
+def _commands() -> Any:
     """Loads what the commands do; nothing of it is needed to print help."""
     return importlib.import_module("checkrow.cli.commands")
 
@@ -99,12 +101,21 @@ def resume(
     Example: checkrow resume 3f9c
     """
     _commands().resume(
-        run_id, threads, processes, cluster, checkpoint_interval, json=json, quiet=quiet, progress=progress and not quiet
+        run_id,
+        threads,
+        processes,
+        cluster,
+        checkpoint_interval,
+        json=json,
+        quiet=quiet,
+        progress=progress and not quiet,
     )
 
 
 @app.command()
-def plan(job: Annotated[str, typer.Argument(help="path/to/file.py:job")], param: Parameters = None, json: Json = False) -> None:
+def plan(
+    job: Annotated[str, typer.Argument(help="path/to/file.py:job")], param: Parameters = None, json: Json = False
+) -> None:
     """Show what a job would do: stages, rows, bytes, reasons. Runs nothing.
 
     Example: checkrow plan jobs.py:daily -p source=in/ -p target=out/

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from checkrow.events import Event, RunFinished, RunStarted, StageFinished, StageStarted, TaskFinished
 
@@ -18,20 +19,22 @@ class ProgressDisplay:
         self._enabled = enabled
         self._console = Console(stderr=True)
         self._live: Progress | None = None
-        self._bars: dict[int, int] = {}
+        self._bars: dict[int, TaskID] = {}
         if enabled and self._console.is_terminal:
             self._live = Progress(
                 TextColumn("{task.description:22}"), BarColumn(), MofNCompleteColumn(), TextColumn("tasks"),
                 TextColumn("{task.fields[rows]:>18}"), TimeElapsedColumn(), console=self._console,
             )  # fmt: skip
 
-    def __enter__(self) -> ProgressDisplay:
+    def __enter__(self) -> Self:
         """Starts the display."""
         if self._live is not None:
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Ends the display."""
         if self._live is not None:
             self._live.stop()

@@ -22,9 +22,7 @@ _INFIX = {
     "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "equal": "==", "not_equal": "!=", "less": "<",
     "less_equal": "<=", "greater": ">", "greater_equal": ">=",
 }  # fmt: skip
-_CALENDAR = {
-    "year": "year", "month": "month", "day": "day", "truncate_month": "truncate_month", "truncate_year": "truncate_year",
-}  # fmt: skip
+_CALENDAR = frozenset({"year", "month", "day", "truncate_month", "truncate_year"})
 _NUMPY_NAMES = {"i1": "int8", "i2": "int16", "i4": "int32", "i8": "int64", "u1": "uint8", "u2": "uint16",
                 "u4": "uint32", "u8": "uint64", "f4": "float32", "f8": "float64"}  # fmt: skip
 
@@ -177,7 +175,7 @@ class Body:
             text = f"{args[0]} {_INFIX[node.op]} {args[1]}"
             return f"np.int32({text})" if node.dtype == "date32[day]" else text
         if node.op in _CALENDAR:
-            text = f"calendar_{_CALENDAR[node.op]}(np.int64({args[0]}))"
+            text = f"calendar_{node.op}(np.int64({args[0]}))"
             return f"{scalar_type(node.dtype)}({text})"
         if node.op == "negate":
             return f"-{args[0]}"

@@ -24,7 +24,9 @@ def kernel_error(error: NumbaError, driver: Driver, directory: Path) -> Checkrow
     if place is None and not driver.kernels:
         raise error  # a driver without user code always compiles: this is a defect of checkrow, shown whole
     spec = by_module[place[0]] if place else driver.kernels[0]
-    block, line = _user_line(spec, place[1], directory / f"{place[0]}.py") if place else (spec.blocks[-1], spec.blocks[-1].line)
+    block, line = (
+        _user_line(spec, place[1], directory / f"{place[0]}.py") if place else (spec.blocks[-1], spec.blocks[-1].line)
+    )
     source = block.text.splitlines()[line - block.line : line - block.line + 1]
     shown = f"\n    {source[0].strip()}" if source else ""
     return KernelTypeError(

@@ -94,7 +94,7 @@ class Dataset:
             raise PlanError(f"map() takes a kernel (see row_kernel), not {type(kernel).__name__}")
         return Dataset(Assign(self._relation, kernel.outputs()))
 
-    def pipe(self, function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:  # noqa: ANN401
+    def pipe(self, function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
         """Returns `function(self, ...)`, to keep a chain readable."""
         return function(self, *args, **kwargs)
 

@@ -31,7 +31,7 @@ def _argument(function: str, value: str | Expr) -> Node:
 
 
 def sum(value: str | Expr) -> AggregateExpr:  # noqa: A001  # the field's word
-    """Sums values exactly; integers give int64 and decimals decimal(38), an overflow is an error; null when all are null.
+    """Sums values exactly; integers give int64 and decimals decimal(38), and an overflow is an error.
 
     Examples
     --------

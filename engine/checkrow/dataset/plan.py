@@ -107,7 +107,9 @@ class Plan:
         key = self._sink.key if isinstance(self._sink, ParquetSink) else None
         return self.run_as(Instance(job="", key=key or random_id()), options, on=on, limits=limits)
 
-    def run_as(self, instance: Instance, options: RunOptions, *, on: object = None, limits: Limits | None = None) -> Run:
+    def run_as(
+        self, instance: Instance, options: RunOptions, *, on: object = None, limits: Limits | None = None
+    ) -> Run:
         """Runs the plan as an instance; what jobs call."""
         if not isinstance(self._sink, ParquetSink):
             raise ConfigError("a plan that collects has no target; use Dataset.collect()")

@@ -1,4 +1,4 @@
-"""This user's list of runs on this host: run id to control root. A convenience; control roots are the truth."""
+"""The user's list of runs on this host: run id to control root. A convenience; control roots are the truth."""
 
 from __future__ import annotations
 

@@ -101,7 +101,10 @@ class Run:
         return f"Run({self.id}, {self.status}, {self.rows_out:,} rows, {self.metrics['seconds']:.2f} s)"
 
     def _repr_html_(self) -> str:
-        rows = [(s.name, f"{s.rows_in:,}", f"{s.rows_out:,}", s.tasks, s.tasks_reused, f"{s.seconds:.2f}") for s in self.steps]
+        rows = [
+            (s.name, f"{s.rows_in:,}", f"{s.rows_out:,}", s.tasks, s.tasks_reused, f"{s.seconds:.2f}")
+            for s in self.steps
+        ]
         return table_html(repr(self), ("step", "rows in", "rows out", "tasks", "reused", "seconds"), rows)
 
 

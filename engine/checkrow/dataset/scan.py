@@ -126,7 +126,9 @@ def _committed(root: DatasetRoot, schema: pa.Schema | None) -> _Listing:
         stat = path.stat()
         version = f"{stat.st_mtime_ns}:{stat.st_size}:{stat.st_ino}"
         files.append(
-            DataFile(url=str(path), path=entry.path, size_bytes=entry.size_bytes, version=version, partition=entry.partition)
+            DataFile(
+                url=str(path), path=entry.path, size_bytes=entry.size_bytes, version=version, partition=entry.partition
+            )
         )
     columns = tuple(dict.fromkeys(n for f in now.files for n in f.partition))
     return _Listing(tuple(files), whole, columns, now.number)
@@ -134,7 +136,10 @@ def _committed(root: DatasetRoot, schema: pa.Schema | None) -> _Listing:
 
 def _refuse_orphan(url: str, first: SourceFile, options: Options) -> None:
     """Refuses files that a checkrow run wrote when their control root is not there: which of them count is unknown."""
-    if read_key_value(open_input(first.url, options), first.path, b"checkrow.dataset") is not None and "=" not in first.path:
+    if (
+        read_key_value(open_input(first.url, options), first.path, b"checkrow.dataset") is not None
+        and "=" not in first.path
+    ):
         if first.url == url or first.path == first.url:
             return
         raise CorruptControlFile(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
+
 from checkrow.errors import PlanError
 from checkrow.expressions.literals import literal
 from checkrow.expressions.nodes import Node, column
 from checkrow.expressions.types import UNSUPPORTED, parse_type, type_text
-
-import pyarrow as pa
 
 
 class Expr:

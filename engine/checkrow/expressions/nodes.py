@@ -1,7 +1,7 @@
 """The one node of expression trees, and the record of a kernel: frozen, hashable, JSON.
 
-A node as the user writes it has an empty `dtype`; `resolve` in `typing` returns the same tree with every `dtype` set and
-every conversion made explicit, so that nothing above has to know promotion rules.
+A node as the user writes it has an empty `dtype`; `resolve` in `typing` returns the same tree with every `dtype` set
+and every conversion made explicit, so that nothing above has to know promotion rules.
 """
 
 from __future__ import annotations

@@ -138,11 +138,11 @@ def common_type(op: str, args: tuple[Node, ...]) -> str:
             return types.decimal_text(min(38, max(p - s, q - t) + scale), scale)
         return _wider_integer(op, args)
     if types.is_temporal(a.dtype) and types.is_temporal(b.dtype):
-        return _common_time(op, args)
+        return _common_time(args)
     raise _refuse(op, args)
 
 
-def _common_time(op: str, args: tuple[Node, ...]) -> str:
+def _common_time(args: tuple[Node, ...]) -> str:
     a, b = (types.parse_type(n.dtype) for n in args)
     if pa.types.is_date(a) or pa.types.is_date(b):
         stamp = b if pa.types.is_date(a) else a

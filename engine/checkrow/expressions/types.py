@@ -57,7 +57,7 @@ def parse_type(text: str) -> pa.DataType:
 
 
 def type_text(dtype: pa.DataType) -> str:
-    """Returns the text of a type in the form columns have inside checkrow (string_view and dictionaries are strings)."""
+    """Returns the text of a type as columns have it inside checkrow: string_view and dictionaries are strings."""
     plain = dtype
     if pa.types.is_dictionary(plain):
         plain = plain.value_type
@@ -152,5 +152,5 @@ def integer_range(text: str) -> tuple[int, int]:
         return -limit, limit
     if text == "bool":
         return 0, 1
-    info = np.iinfo(numpy_dtype(text))
+    info = np.iinfo(numpy_dtype(text).str)
     return int(info.min), int(info.max)

@@ -98,9 +98,7 @@ def _resolve_case(args: tuple[Node, ...]) -> Node:
         raise SchemaError("when(...) has only nulls as values; cast one of them")
     typed = [cast(v, common.dtype) for v in values]
     pairs = [n for c, v in zip(conditions, typed[:-1], strict=True) for n in (c, v)]
-    return Node(
-        "case", args=(*pairs, typed[-1]), dtype=common.dtype, nullable=any(v.nullable for v in typed)
-    )
+    return Node("case", args=(*pairs, typed[-1]), dtype=common.dtype, nullable=any(v.nullable for v in typed))
 
 
 def cast(node: Node, dtype: str) -> Node:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from checkrow.dataset.plan import Plan
 from checkrow.errors import ConfigError
@@ -46,7 +46,9 @@ class Job:
         """Returns the plan for some parameters; runs nothing."""
         made = self.function(**bind(self.name, self.parameters, parameters))
         if not isinstance(made, Plan):
-            raise ConfigError(f"job {self.name!r} returned {type(made).__name__}; return a plan, as .plan_parquet(...) does")
+            raise ConfigError(
+                f"job {self.name!r} returned {type(made).__name__}; return a plan, as .plan_parquet(...) does"
+            )
         return made
 
     def instance(self, **parameters: object) -> Instance:
@@ -94,6 +96,14 @@ class Job:
             recompute=recompute, force=force, listener=progress or (lambda _: None),
         )  # fmt: skip
         return self.plan(**parameters).run_as(self.instance(**parameters), options, on=on, limits=limits)
+
+
+@overload
+def job(name: Callable[..., Plan]) -> Job: ...
+
+
+@overload
+def job(name: str | None = None) -> Callable[[Callable[..., Plan]], Job]: ...
 
 
 def job(name: str | Callable[..., Plan] | None = None) -> Job | Callable[[Callable[..., Plan]], Job]:

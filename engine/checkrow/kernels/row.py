@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import cached_property
+from typing import TypeAlias, overload
 
 import pyarrow as pa
 
@@ -14,7 +15,7 @@ from checkrow.expressions.nodes import KernelSpec, Node, column
 from checkrow.expressions.types import UNSUPPORTED, Field, is_text, parse_type, type_text
 from checkrow.kernels.source import Number, capture, reach
 
-Returns = pa.DataType | dict[str, pa.DataType] | None
+Returns: TypeAlias = pa.DataType | dict[str, pa.DataType] | None
 _ANNOTATIONS = {"float": pa.float64(), "int": pa.int64(), "bool": pa.bool_()}
 
 
@@ -58,7 +59,9 @@ class RowKernel:
         """Returns the kernel with keyword-only parameters fixed; their values never cause a compilation."""
         for name, value in parameters.items():
             if name not in self._keywords:
-                raise PlanError(f"kernel {self.__name__!r} has no keyword-only parameter {name!r}: {list(self._keywords)}")
+                raise PlanError(
+                    f"kernel {self.__name__!r} has no keyword-only parameter {name!r}: {list(self._keywords)}"
+                )
             if not isinstance(value, (bool, int, float)):
                 raise PlanError(f"parameter {name!r} of kernel {self.__name__!r} must be a number, not {value!r}")
         bound = RowKernel(self.function, {f.name: parse_type(f.dtype) for f in self._returns}, *self._policy)
@@ -109,6 +112,16 @@ def _fields(function: Callable[..., object], returns: Returns) -> tuple[Field, .
         if f.dtype.startswith(UNSUPPORTED) or is_text(f.dtype):
             raise KernelTypeError(f"kernel {name!r} cannot return {f.dtype.removeprefix(UNSUPPORTED)} ({f.name!r})")
     return fields
+
+
+@overload
+def row_kernel(function: Callable[..., object]) -> RowKernel: ...
+
+
+@overload
+def row_kernel(
+    *, returns: Returns = None, nulls: str = "propagate", decimals: str = "", time_unit: str = "us"
+) -> Callable[[Callable[..., object]], RowKernel]: ...
 
 
 def row_kernel(

@@ -58,7 +58,9 @@ def capture(function: Callable[..., object]) -> Captured:
     try:
         lines, first = inspect.getsourcelines(function)
     except (OSError, TypeError) as error:
-        raise KernelTypeError(f"the source of kernel {name!r} cannot be read ({error}); define it in a file or cell") from None
+        raise KernelTypeError(
+            f"the source of kernel {name!r} cannot be read ({error}); define it in a file or cell"
+        ) from None
     tree = ast.parse(textwrap.dedent("".join(lines))).body[0]
     if not isinstance(tree, ast.FunctionDef):
         raise KernelTypeError(f"{file}:{first}: kernel {name!r} must be a plain def (not async, not a class)")
@@ -134,7 +136,9 @@ class _Walk:
             if name in outside:
                 self._take(block, name, outside[name])
             elif not hasattr(builtins, name):
-                raise KernelTypeError(f"{block.file}:{block.line}: kernel {block.name!r} uses the undefined name {name!r}")
+                raise KernelTypeError(
+                    f"{block.file}:{block.line}: kernel {block.name!r} uses the undefined name {name!r}"
+                )
         self.blocks.append(block)
 
     def _take(self, block: SourceBlock, name: str, value: object) -> None:
@@ -148,9 +152,9 @@ class _Walk:
                 raise KernelTypeError(f"{where}: the module {value.__name__!r} cannot be compiled; numpy and math can")
             self.modules[name] = value.__name__
         else:
-            self._take_function(block, name, value, where)
+            self._take_function(name, value, where)
 
-    def _take_function(self, block: SourceBlock, name: str, value: object, where: str) -> None:
+    def _take_function(self, name: str, value: object, where: str) -> None:
         function = getattr(value, "py_func", getattr(value, "function", value))
         if not isinstance(function, types.FunctionType):
             raise KernelTypeError(

@@ -95,7 +95,11 @@ def _text(array: pa.Array, dtype: str, valid: Array | None, table: StringTable |
 def _plain_text(array: pa.Array) -> tuple[Array, Array]:
     """Returns (int64 offsets from 0, bytes) of a text array of any layout."""
     if not (pa.types.is_string(array.type) or pa.types.is_binary(array.type)):
-        binary = pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type) or pa.types.is_binary_view(array.type)
+        binary = (
+            pa.types.is_binary(array.type)
+            or pa.types.is_large_binary(array.type)
+            or pa.types.is_binary_view(array.type)
+        )
         array = array.cast(pa.large_binary() if binary else pa.large_string())
     large = pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type)
     width = np.dtype("i8" if large else "i4")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
+
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from checkrow.expressions.bounds import Interval
 from checkrow.expressions.nodes import Node, columns_of
@@ -58,7 +60,7 @@ class Batch:
         return {n: self._ranges[n] for n in names if n in self._ranges}
 
 
-def frozen(array: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def frozen(array: NDArray[Any]) -> NDArray[Any]:
     """Returns a read-only view: drivers are compiled for read-only inputs, whatever made the array."""
     view = array.view()
     view.flags.writeable = False

@@ -6,7 +6,7 @@ Gives the same values as the fused drivers, bit for bit; overflow is an error, n
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,7 @@ from checkrow.expressions.nodes import Node, columns_of
 from checkrow.expressions.typing import stored_to_python
 from checkrow_kernels.calendar import truncate_month_days, truncate_year_days
 
-Array = pa.Array
+Array: TypeAlias = pa.Array
 KernelCaller = Callable[[Node, list[Array], int], Array]
 
 
@@ -137,7 +137,9 @@ def cast(array: Array, source: str, target: str) -> Array:
 
 def _unscaled(array: Array) -> Array:
     """Returns the unscaled integers of a decimal array of at most 18 digits."""
-    words = np.frombuffer(array.buffers()[1], np.int64, 2 * len(array), 16 * array.offset) if len(array) else np.empty(0)
+    words = (
+        np.frombuffer(array.buffers()[1], np.int64, 2 * len(array), 16 * array.offset) if len(array) else np.empty(0)
+    )
     valid = array.is_valid().to_numpy(zero_copy_only=False) if array.null_count else None
     low = np.ascontiguousarray(words[::2]).astype(np.int64)
     return pa.array(low, mask=None if valid is None else ~valid)

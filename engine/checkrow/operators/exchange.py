@@ -239,7 +239,7 @@ class FileExchange:
         return _unpack_segment(self._header, plain, int(entry["rows"]))
 
 
-def _read_ends(path: Path, file: Any) -> tuple[_Header, Array]:  # noqa: ANN401
+def _read_ends(path: Path, file: Any) -> tuple[_Header, Array]:
     damaged = CorruptControlFile(f"{path} is not a complete exchange file")
     size = file.seek(0, 2)
     if size < len(MAGIC) + 4 + _TAIL.size:

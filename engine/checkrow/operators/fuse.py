@@ -96,7 +96,7 @@ def stopped(driver: Driver, batch: Batch, row: int, status: int, detail: int) ->
     name = kernel.name if kernel else render(node)
     if status == NULL_FORBIDDEN:
         names = ", ".join(columns_of(node))
-        return KernelRowError(f'{where}: kernel {name!r} forbids nulls but one of its columns ({names}) is null there')
+        return KernelRowError(f"{where}: kernel {name!r} forbids nulls but one of its columns ({names}) is null there")
     if status == OUT_OF_RANGE and kernel is not None:
         dtype = kernel.returns[int(node.value or 0)].dtype
         return ArithmeticRangeError(f"{where}: kernel {name!r} returned a value that does not fit {dtype}")

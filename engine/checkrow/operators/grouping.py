@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from checkrow.errors import ArithmeticRangeError
 from checkrow.expressions import types
+from checkrow.expressions.bounds import Interval
 from checkrow.operators.column import Column
 from checkrow.operators.keys import KeyLayout, pack, unpack, widened
-from checkrow.expressions.bounds import Interval
 from checkrow.plan.aggregates import STATE_ARRAYS, State
 from checkrow_kernels import aggregate as kernels
 from checkrow_kernels.group import rebuild_1, rebuild_2, rebuild_n, upsert_1, upsert_2, upsert_n
@@ -205,19 +205,19 @@ class GroupTable:
             case "sum_int":
                 kernels.merge_split(gids, *others, *arrays)
             case "sum_float":
-                kernels.sum_float(gids, others[0], _NO_VALID, False, arrays[0])  # noqa: FBT003
+                kernels.sum_float(gids, others[0], _NO_VALID, False, arrays[0])
             case "sum_wide":
                 kernels.merge_triple(gids, *others, *arrays)
             case "min":
-                kernels.min_state(gids, others[0], _NO_VALID, False, arrays[0])  # noqa: FBT003
+                kernels.min_state(gids, others[0], _NO_VALID, False, arrays[0])
             case "max":
-                kernels.max_state(gids, others[0], _NO_VALID, False, arrays[0])  # noqa: FBT003
+                kernels.max_state(gids, others[0], _NO_VALID, False, arrays[0])
 
     def normalise(self) -> None:
         """Carries split sums, so that merging any number of tables cannot overflow their low halves."""
         for state, arrays in zip(self.states, self.arrays, strict=True):
             if state.kind == "sum_int":
-                kernels.normalise_split(*arrays, self.count)
+                kernels.normalise_split(arrays[0], arrays[1], self.count)
 
 
 def _pairs(column: Column) -> Array:
@@ -237,4 +237,6 @@ def _resized(array: Array, capacity: int) -> Array:
 
 def out_of_range(name: str, dtype: str) -> ArithmeticRangeError:
     """Returns the error for a result that does not fit its type."""
-    return ArithmeticRangeError(f"column {name!r}: an exact sum does not fit {dtype}; cast the argument to a decimal or to float64")
+    return ArithmeticRangeError(
+        f"column {name!r}: an exact sum does not fit {dtype}; cast the argument to a decimal or to float64"
+    )

@@ -1,8 +1,8 @@
 """Packing group keys into 64-bit words by the ranges they take.
 
 A layout says where each key's bits stand. Ranges come from statistics and grow when a batch leaves them: the table's
-keys are unpacked, a wider layout is made, and they are packed again. Equal keys have equal words; a null key has its own
-flag bit.
+keys are unpacked, a wider layout is made, and they are packed again. Equal keys have equal words; a null key has
+its own flag bit.
 """
 
 from __future__ import annotations

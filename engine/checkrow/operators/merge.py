@@ -35,9 +35,7 @@ def merge_partition(aggregation: Aggregation, parts: Sequence[Columns]) -> Colum
         words = pack(table.layout, bits, valid) if aggregation.keys else (np.zeros(part.rows, np.int64),)
         gids = table.upsert(words, part.rows)
         for number, state in enumerate(aggregation.states):
-            arrays = tuple(
-                part[state_name(number, j)].values for j in range(len(STATE_ARRAYS[state.kind]))
-            )
+            arrays = tuple(part[state_name(number, j)].values for j in range(len(STATE_ARRAYS[state.kind])))
             table.merge(number, gids, arrays)
     if not aggregation.keys and not table.count:
         table.upsert((np.zeros(1, np.int64),), 1)
@@ -58,7 +56,7 @@ def _keys(
     return tuple(bits), tuple(valid)
 
 
-def _layout(aggregation: Aggregation, encoded: list[tuple[tuple[Array, ...], tuple[Array | None, ...]]]) -> Any:  # noqa: ANN401
+def _layout(aggregation: Aggregation, encoded: list[tuple[tuple[Array, ...], tuple[Array | None, ...]]]) -> Any:
     keys = tuple(Key(k.dtype, k.nullable) for _, k in aggregation.keys)
     ranges = []
     for number in range(len(keys)):
@@ -113,14 +111,14 @@ def _sum(finish: Finish, table: GroupTable, arrays: tuple[Array, ...], count: in
         return arrays[0]
     out = np.empty(2 * count if types.is_wide(finish.dtype) else count, np.int64)
     if kind == "sum_wide":
-        if kernels.triple_to_pairs(*arrays, count, out) >= 0:
+        if kernels.triple_to_pairs(arrays[0], arrays[1], arrays[2], count, out) >= 0:
             raise out_of_range(finish.name, finish.dtype)
     elif types.is_wide(finish.dtype):
-        kernels.split_to_pairs(*arrays, count, out)
+        kernels.split_to_pairs(arrays[0], arrays[1], count, out)
     else:
-        if kernels.split_fits_int64(*arrays, count) >= 0:
+        if kernels.split_fits_int64(arrays[1], count) >= 0:
             raise out_of_range(finish.name, finish.dtype)
-        kernels.split_to_int64(*arrays, count, out)
+        kernels.split_to_int64(arrays[0], arrays[1], count, out)
     return out
 
 
@@ -130,9 +128,13 @@ def _mean(finish: Finish, table: GroupTable, arrays: tuple[Array, ...], count: i
     counts[counts == 0] = 1.0
     if state.kind == "sum_float":
         return arrays[0] / counts
-    scale = types.decimal_shape(state.arg.dtype)[1] if state.arg is not None and types.is_decimal(state.arg.dtype) else 0
+    scale = (
+        types.decimal_shape(state.arg.dtype)[1] if state.arg is not None and types.is_decimal(state.arg.dtype) else 0
+    )
     if state.kind == "sum_wide":
-        total = (arrays[2].astype(np.float64) * 2.0**64 + arrays[1].view(np.uint64)) * 2.0**64 + arrays[0].view(np.uint64)
+        total = (arrays[2].astype(np.float64) * 2.0**64 + arrays[1].view(np.uint64)) * 2.0**64 + arrays[0].view(
+            np.uint64
+        )
     else:
         total = arrays[1].astype(np.float64) * 2.0**32 + arrays[0]
     return total / counts / float(10**scale)

@@ -69,7 +69,7 @@ class PartialAggregate:
         self._fusible = self._can_fuse() and (fused or cache.is_compiled(self._driver(masked=False)))
         self._drivers: dict[tuple[object, ...], Driver] = {}
 
-    def _layout(self, ranges: dict[str, Interval]) -> Any:  # noqa: ANN401
+    def _layout(self, ranges: dict[str, Interval]) -> Any:
         keys = tuple(Key(k.dtype, k.nullable) for k in self._keys)
         known: list[Interval | None] = []
         for number, node in enumerate(self._keys):

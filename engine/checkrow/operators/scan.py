@@ -64,9 +64,7 @@ class SliceReader:
         first = 0
         for arrow in reader.batches(index):
             arrays = [self._conform(file, arrow, field) for field in self._columns]
-            plain = (
-                pa.RecordBatch.from_arrays(arrays, names=[f.name for f in self._columns]) if arrays else arrow
-            )
+            plain = pa.RecordBatch.from_arrays(arrays, names=[f.name for f in self._columns]) if arrays else arrow
             yield Batch(plain, self.tables, self._dtypes, f"{file.path}, row group {index}", first)
             first += arrow.num_rows
 

@@ -115,7 +115,9 @@ class _States:
         valid = self._count(arg) if arg.nullable or not self._has_keys else None
         if call.function in {"min", "max"}:
             if types.is_wide(arg.dtype):
-                raise SchemaError(f"{call.function}() of {arg.dtype} is not supported yet (column {call.name!r}); cast it")
+                raise SchemaError(
+                    f"{call.function}() of {arg.dtype} is not supported yet (column {call.name!r}); cast it"
+                )
             return Finish(call.name, call.function, arg.dtype, self._add(State(call.function, arg)), valid)
         if types.is_temporal(arg.dtype):
             raise SchemaError(f"{call.function}() is not defined for {arg.dtype} (column {call.name!r})")

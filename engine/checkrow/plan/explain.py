@@ -9,7 +9,9 @@ from checkrow.plan.slices import PARTITION_ROWS, Task
 from checkrow.plan.stages import CollectSink, ExchangeSink, ParquetSink, ScanSource, Stage
 
 
-def explain(stages: Sequence[Stage], tasks: Sequence[Task], bits: Sequence[int], fused: Sequence[bool], pruned: int) -> str:
+def explain(
+    stages: Sequence[Stage], tasks: Sequence[Task], bits: Sequence[int], fused: Sequence[bool], pruned: int
+) -> str:
     """Returns a plan as text, one block per stage."""
     lines: list[str] = []
     for stage in stages:
@@ -34,7 +36,7 @@ def _source(stage: Stage, tasks: Sequence[Task], pruned: int) -> list[str]:
     return out
 
 
-def _work(stage: Stage, fused: bool) -> list[str]:  # noqa: FBT001
+def _work(stage: Stage, fused: bool) -> list[str]:
     out = [f"keep rows where {render(p)}" for p in stage.predicates]
     out += [f"compute {name} = {render(node)}" for name, node in stage.outputs if node.op != "col"]
     if stage.predicates or isinstance(stage.sink, ExchangeSink):
@@ -46,7 +48,9 @@ def _work(stage: Stage, fused: bool) -> list[str]:  # noqa: FBT001
 def _sink(stage: Stage, bits: int) -> list[str]:
     sink = stage.sink
     if isinstance(sink, ExchangeSink):
-        keys = ", ".join(f"{n}" if k.op == "col" and k.name == n else f"{n} = {render(k)}" for n, k in sink.aggregation.keys)
+        keys = ", ".join(
+            f"{n}" if k.op == "col" and k.name == n else f"{n} = {render(k)}" for n, k in sink.aggregation.keys
+        )
         calls = ", ".join(f"{f.name} = {f.function}" for f in sink.aggregation.finishes)
         reason = f"at most {PARTITION_ROWS:,} rows each" if keys else "no keys"
         return [

@@ -6,6 +6,7 @@ Only ever errs towards reading: an unknown range, operation or type keeps the ro
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -61,23 +62,21 @@ def _compare(node: Node, ranges: Mapping[str, ColumnRange]) -> bool:
     return bool(a[0] <= b[1] and b[0] <= a[1])
 
 
-def _bounds(node: Node, ranges: Mapping[str, ColumnRange]) -> tuple[float, float] | tuple[str, str] | None:
+def _bounds(node: Node, ranges: Mapping[str, ColumnRange]) -> tuple[Any, Any] | None:
     if types.is_text(node.dtype) or types.is_float(node.dtype):
         return _direct(node, ranges)
     known: dict[str, Interval] = {
-        n: (r.low, r.high)
-        for n, r in ranges.items()
-        if isinstance(r.low, int) and isinstance(r.high, int)
+        n: (r.low, r.high) for n, r in ranges.items() if isinstance(r.low, int) and isinstance(r.high, int)
     }
     return interval(node, known)
 
 
-def _direct(node: Node, ranges: Mapping[str, ColumnRange]) -> tuple[float, float] | tuple[str, str] | None:
+def _direct(node: Node, ranges: Mapping[str, ColumnRange]) -> tuple[Any, Any] | None:
     """Bounds of a text or float column or literal; anything computed is unknown."""
     if node.op == "lit" and isinstance(node.value, (str, float)):
-        return (node.value, node.value)  # type: ignore[return-value]  # both ends are of one type
+        return (node.value, node.value)
     found = ranges.get(node.name) if node.op == "col" else None
     if found is None or found.low is None or found.high is None:
         return None
     same = isinstance(found.low, str) == types.is_text(node.dtype)
-    return (found.low, found.high) if same else None  # type: ignore[return-value]
+    return (found.low, found.high) if same else None

@@ -149,9 +149,11 @@ def _exchange(stage: _Open, stages: list[Stage], relation: Aggregate) -> _Open:
 
 
 def _close(stage: _Open, number: int, outputs: tuple[tuple[str, Node], ...], sink: Sink) -> Stage:
-    source = stage.source
-    if isinstance(source, Source):
-        source = ScanSource(source=source, columns=_needed(stage, outputs, sink))
+    source: ScanSource | MergeSource
+    if isinstance(stage.source, Source):
+        source = ScanSource(source=stage.source, columns=_needed(stage, outputs, sink))
+    else:
+        source = stage.source
     predicates = tuple(stage.predicates)
     return Stage(number=number, source=source, predicates=predicates, outputs=outputs, sink=sink)
 

@@ -53,7 +53,7 @@ class DaskExecutor:
         threads = self._client.nthreads()
         if not threads:
             raise ClusterError("the cluster has no workers; start some and run the same command again")
-        return sum(threads.values()) + len(threads)
+        return sum(int(n) for n in threads.values()) + len(threads)
 
     @property
     def shares_memory(self) -> bool:
@@ -97,11 +97,13 @@ class DaskExecutor:
         """Nothing to free: the client belongs to whoever made it."""
 
 
-def _done(number: int, future: Any) -> Done:  # noqa: ANN401
+def _done(number: int, future: Any) -> Done:
     if future.status == "finished":
         return Done(number, future.result(), None)
     if future.status in {"cancelled", "lost"}:
-        return Done(number, None, ClusterError("the cluster lost a task (scheduler or client gone); run again to resume"))
+        return Done(
+            number, None, ClusterError("the cluster lost a task (scheduler or client gone); run again to resume")
+        )
     error = future.exception()
     if isinstance(error, distributed.KilledWorker):
         return Done(number, None, ClusterError(f"workers died again and again on one task: {error}"))
@@ -125,7 +127,9 @@ def connected(on: object) -> Iterator[DaskExecutor]:
         yield DaskExecutor(on)
         return
     if not isinstance(on, str) and not hasattr(on, "scheduler_address"):
-        raise ConfigError(f"on={on!r} is not a distributed Client, a cluster or a scheduler address like 'tcp://host:8786'")
+        raise ConfigError(
+            f"on={on!r} is not a distributed Client, a cluster or a scheduler address like 'tcp://host:8786'"
+        )
     try:
         client = distributed.Client(on, timeout=10, set_as_default=False)
     except (OSError, ValueError) as error:

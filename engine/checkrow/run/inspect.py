@@ -73,7 +73,9 @@ def verify(root: DatasetRoot) -> Verdict:
             continue
         size, digest = digest_file(path)
         if (size, digest) != (entry.size_bytes, entry.sha256):
-            problems.append(f"{entry.path} has other content than was committed ({size} bytes, committed {entry.size_bytes})")
+            problems.append(
+                f"{entry.path} has other content than was committed ({size} bytes, committed {entry.size_bytes})"
+            )
         elif read_row_count(path) != entry.rows:
             problems.append(f"{entry.path} has another number of rows than was committed ({entry.rows})")
     named = {e.path for e in now.files}

@@ -30,5 +30,5 @@ def token_of(instance: str, generation: int, part: int = 0) -> str:
     return _hash([instance, generation, part])
 
 
-def _hash(value: Any) -> str:  # noqa: ANN401
+def _hash(value: Any) -> str:
     return hashlib.sha256(canonical(value)).hexdigest()[:32]

@@ -43,9 +43,7 @@ class PhysicalPlan(msgspec.Struct, frozen=True, kw_only=True):
     target_bytes: int | None = None
 
 
-def physical_plan(
-    relation: Relation, sink: ParquetSink | CollectSink, target_bytes: int | None = None
-) -> PhysicalPlan:
+def physical_plan(relation: Relation, sink: ParquetSink | CollectSink, target_bytes: int | None = None) -> PhysicalPlan:
     """Returns the physical plan of a tree; reads footers of all input files.
 
     Raises

@@ -29,9 +29,23 @@ from checkrow.run.lifecycle import Status
 from checkrow.run.physical import PhysicalPlan
 from checkrow.run.stage import CHECKPOINT_INTERVAL_S, Driving, StageDriver, StageOutcome, tasks_from_json, tasks_to_json
 from checkrow.storage.log import (
-    OUTPUT, CommitLog, CommitRecord, FileEntry, OutputChange, encode_schema, refuse_conflict, snapshot,
+    OUTPUT,
+    CommitLog,
+    CommitRecord,
+    FileEntry,
+    OutputChange,
+    encode_schema,
+    refuse_conflict,
+    snapshot,
 )  # fmt: skip
-from checkrow.storage.manifest import Accounting, StagedOutput, TaskManifest, next_generation, read_manifests, why_invalid
+from checkrow.storage.manifest import (
+    Accounting,
+    StagedOutput,
+    TaskManifest,
+    next_generation,
+    read_manifests,
+    why_invalid,
+)
 from checkrow.storage.reveal import locate, roll_forward
 from checkrow.storage.roots import DatasetRoot, Identity, ensure_identity, require_exchange, resolve_root
 from checkrow.storage.runs import RunRecord, create_run, find_run, lock_instance, put_stage
@@ -159,7 +173,9 @@ class _Writing:
         inputs = committed.inputs_fingerprint == self._plan.inputs_fingerprint
         changed = " and ".join([*([] if same else ["code"]), *([] if inputs else ["inputs"])])
         self._listen(RunStarted(run=committed.run, job=self._instance.job, stages=0, resumed=False))
-        self._end(committed.run, Status.ALREADY_DONE, committed.outputs[OUTPUT].rows, f"changed: {changed}" if changed else "")
+        self._end(
+            committed.run, Status.ALREADY_DONE, committed.outputs[OUTPUT].rows, f"changed: {changed}" if changed else ""
+        )
         return RunOutcome(
             run=committed.run, status=Status.ALREADY_DONE, record=committed, events=tuple(self._events), changed=changed
         )
@@ -363,16 +379,16 @@ def _known(
     return valid, generations
 
 
-def _conserved(
-    stage: Stage, inputs: Sequence[ExchangeOutput | str], outcome: StageOutcome, limit: int | None
-) -> None:
+def _conserved(stage: Stage, inputs: Sequence[ExchangeOutput | str], outcome: StageOutcome, limit: int | None) -> None:
     """Raises TaskError when an exchange lost or doubled rows."""
     if limit is not None:
         return
     sent = sum(sum(o.partition_rows) for o in _opened(inputs))
     received = sum(r.accounting.rows_in for r in outcome.results.values())
     if sent != received:
-        raise TaskError(f"the exchange before stage {stage.number} sent {sent} rows but {received} arrived; nothing was committed")
+        raise TaskError(
+            f"the exchange before stage {stage.number} sent {sent} rows but {received} arrived; nothing was committed"
+        )
 
 
 def _with_new_code(known: RunRecord, plan: PhysicalPlan) -> RunRecord:
@@ -386,7 +402,11 @@ def _with_new_code(known: RunRecord, plan: PhysicalPlan) -> RunRecord:
     old = msgspec.convert(known.plan, PhysicalPlan)
     shapes = [[(s.number, s.output_schema(), type(s.sink)) for s in p.stages] for p in (old, plan)]
     first, before = plan.stages[0].source, old.stages[0].source
-    if shapes[0] != shapes[1] or old.bits != plan.bits or not (isinstance(first, ScanSource) and isinstance(before, ScanSource)):
+    if (
+        shapes[0] != shapes[1]
+        or old.bits != plan.bits
+        or not (isinstance(first, ScanSource) and isinstance(before, ScanSource))
+    ):
         raise ResumeMismatch(f"run {known.run} cannot go on with the new plan: its stages differ; choose --recompute")
     source = msgspec.structs.replace(first, source=msgspec.structs.replace(first.source, files=before.source.files))
     stages = (msgspec.structs.replace(plan.stages[0], source=source), *plan.stages[1:])
@@ -413,7 +433,7 @@ def _difference(known: RunRecord, plan: PhysicalPlan) -> str:
 def _kernels(plan: PhysicalPlan) -> set[str]:
     found: set[str] = set()
 
-    def visit(value: Any) -> None:  # noqa: ANN401
+    def visit(value: Any) -> None:
         if isinstance(value, dict):
             if "fingerprint" in value and "blocks" in value:
                 found.add(str(value["fingerprint"]))

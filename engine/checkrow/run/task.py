@@ -133,7 +133,9 @@ class _Work:
             raise TaskError("a writing task needs a control root")
         prefix = f"runs/{spec.run}/staging/{spec.stage.number:03d}-{spec.task.number:06d}-{spec.attempt}"
         name = f"part-{spec.run[:8]}-{spec.stage.number:03d}-{spec.task.number:06d}"
-        staged = StagedFiles(PosixStore(Path(spec.control)), prefix, name, sink, spec.stage.output_schema(), spec.dataset)
+        staged = StagedFiles(
+            PosixStore(Path(spec.control)), prefix, name, sink, spec.stage.output_schema(), spec.dataset
+        )
         for batch in self._rows():
             staged.write(batch)
         files = staged.finish()

@@ -21,7 +21,7 @@ LIMIT_BYTES = 16 << 20
 Record = TypeVar("Record", bound=msgspec.Struct)
 
 
-def canonical(value: Any) -> bytes:  # noqa: ANN401
+def canonical(value: Any) -> bytes:
     """Returns the one byte form of a JSON value."""
     return msgspec.json.encode(value, order="sorted")
 
@@ -36,7 +36,9 @@ def encode(record: msgspec.Struct) -> bytes:
     """
     body = canonical(record)
     if len(body) > LIMIT_BYTES:
-        raise CorruptControlFile(f"a {type(record).__name__} of {len(body)} bytes exceeds {LIMIT_BYTES}; use fewer files")
+        raise CorruptControlFile(
+            f"a {type(record).__name__} of {len(body)} bytes exceeds {LIMIT_BYTES}; use fewer files"
+        )
     digest = hashlib.sha256(body).hexdigest()
     return b'{"body":' + body + b',"len":' + str(len(body)).encode() + b',"sha256":"' + digest.encode() + b'"}'
 

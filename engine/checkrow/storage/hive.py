@@ -27,7 +27,9 @@ def partition_path(values: dict[str, str | None]) -> str:
     segments = [f"{_encode(k)}={NULL if v is None else _encode(v)}" for k, v in values.items()]
     for segment in segments:
         if len(segment) > _LIMIT_BYTES:
-            raise ConfigError(f"the partition directory {segment[:60]!r}... has {len(segment)} bytes; {_LIMIT_BYTES} are allowed")
+            raise ConfigError(
+                f"the partition directory {segment[:60]!r}... has {len(segment)} bytes; {_LIMIT_BYTES} are allowed"
+            )
     return "/".join(segments)
 
 

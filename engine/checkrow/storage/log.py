@@ -158,7 +158,9 @@ class CommitLog:
             if outcome in {Outcome.CREATED, Outcome.MINE_ALREADY}:
                 return record
             if outcome is Outcome.UNKNOWN:
-                raise StorageError("the outcome of the commit is unknown; nothing was deleted, run the same command again")
+                raise StorageError(
+                    "the outcome of the commit is unknown; nothing was deleted, run the same command again"
+                )
         raise CommitConflict(f"lost the race for the next log record {_ATTEMPTS} times; run the same command again")
 
     def revealed(self) -> set[int]:
@@ -210,10 +212,14 @@ def refuse_conflict(records: tuple[CommitRecord, ...], mode: str, read_version: 
     later = records[read_version:]
     if mode == "error" and records:
         last = records[-1]
-        raise CommitConflict(f"the dataset has data: run {last.run} committed it (record {last.number}); nothing was written")
+        raise CommitConflict(
+            f"the dataset has data: run {last.run} committed it (record {last.number}); nothing was written"
+        )
     if mode == "replace" and later:
         last = later[-1]
-        raise CommitConflict(f"run {last.run} committed record {last.number} after this run read the dataset; run again")
+        raise CommitConflict(
+            f"run {last.run} committed record {last.number} after this run read the dataset; run again"
+        )
     if mode == "append" and records:
         known, new = decode_schema(records[-1].outputs[OUTPUT].schema), decode_schema(schema)
         if not new.equals(known):

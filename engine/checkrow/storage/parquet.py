@@ -60,11 +60,17 @@ def read_row_groups(
     """
     metadata = _open(opened, name).metadata
     places = {metadata.schema.column(j).path: j for j in range(metadata.num_columns)}
-    return tuple(_row_group(metadata.row_group(i), places, columns, ranged, dtypes) for i in range(metadata.num_row_groups))
+    return tuple(
+        _row_group(metadata.row_group(i), places, columns, ranged, dtypes) for i in range(metadata.num_row_groups)
+    )
 
 
 def _row_group(
-    group: Any, places: dict[str, int], columns: tuple[str, ...], ranged: tuple[str, ...], dtypes: dict[str, str]  # noqa: ANN401
+    group: Any,
+    places: dict[str, int],
+    columns: tuple[str, ...],
+    ranged: tuple[str, ...],
+    dtypes: dict[str, str],
 ) -> RowGroup:
     size = 0
     ranges = {}
@@ -81,7 +87,7 @@ def _row_group(
     return RowGroup(group.num_rows, size, ranges)
 
 
-def _range(statistics: Any, dtype: str) -> ColumnRange | None:  # noqa: ANN401
+def _range(statistics: Any, dtype: str) -> ColumnRange | None:
     if statistics is None or not statistics.has_min_max:
         return None
     try:
@@ -91,14 +97,14 @@ def _range(statistics: Any, dtype: str) -> ColumnRange | None:  # noqa: ANN401
     return None if low is None or high is None else ColumnRange(low, high)
 
 
-def _stored(value: Any, dtype: str) -> Scalar:  # noqa: ANN401
+def _stored(value: Any, dtype: str) -> Scalar:
     """Returns a statistic as the stored value of a column type, or None when its order may differ."""
     match value:
         case bool():
             return int(value) if dtype == "bool" else None
         case int() if types.is_integer(dtype):
             return value
-        case float() if types.is_float(dtype) and value == value:  # noqa: PLR0124
+        case float() if types.is_float(dtype) and value == value:
             return value
         case Decimal() if types.is_decimal(dtype):
             return int(value.scaleb(types.decimal_shape(dtype)[1]))
@@ -111,7 +117,7 @@ def _stored(value: Any, dtype: str) -> Scalar:  # noqa: ANN401
     return None
 
 
-def _open(opened: Opened, name: str, **options: Any) -> pq.ParquetFile:  # noqa: ANN401
+def _open(opened: Opened, name: str, **options: Any) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(opened, **options)
     except (pa.ArrowException, OSError) as error:

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from checkrow.errors import StorageError
-from checkrow.storage.swap import swap
 from checkrow.storage.log import OUTPUT, CommitLog, CommitRecord, FileEntry
 from checkrow.storage.roots import DatasetRoot, holds_files
 from checkrow.storage.store import PosixStore, make_directories, sync_directory, typed_errors
+from checkrow.storage.swap import swap
 
 
 def roll_forward(root: DatasetRoot) -> tuple[CommitRecord, ...]:

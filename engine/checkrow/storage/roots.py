@@ -14,8 +14,8 @@ import msgspec
 
 from checkrow.errors import ConfigError, CorruptControlFile, PermissionRefused, StoreCapabilityError
 from checkrow.storage.control import MAJOR, decode, encode
-from checkrow.storage.swap import exchange_works
 from checkrow.storage.store import PosixStore, is_local, local_path, make_directories, typed_errors
+from checkrow.storage.swap import exchange_works
 
 SUFFIX = ".checkrow"
 _IDENTITY = "format.json"
@@ -52,9 +52,9 @@ def resolve_root(url: str, control: str | None = None) -> DatasetRoot:
     StoreCapabilityError
         If it is not a local path.
     """
-    for place in (url, control or ""):
-        if not is_local(place):
-            raise StoreCapabilityError(f"{place} cannot be written: this version commits to local paths only")
+    for named in (url, control or ""):
+        if not is_local(named):
+            raise StoreCapabilityError(f"{named} cannot be written: this version commits to local paths only")
     data = _canonical(url)
     if control is None:
         if data.parent == data or os.path.ismount(data):

@@ -108,7 +108,9 @@ def lock_instance(control: Path, token: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.seek(0)
-            raise AlreadyRunning(f"this job is running already ({file.read().strip()}); wait for it or stop it") from None
+            raise AlreadyRunning(
+                f"this job is running already ({file.read().strip()}); wait for it or stop it"
+            ) from None
         file.seek(0)
         file.truncate()
         file.write(f"process {os.getpid()} on {platform.node()}")

@@ -298,7 +298,11 @@ def _list_remote(url: str, options: Options, suffix: str) -> tuple[SourceFile, .
     for path, info in sorted(infos.items()):
         relative = path[len(root) :].strip("/") or path.rsplit("/", maxsplit=1)[-1]
         if _is_data(relative, suffix):
-            found.append(_remote_file(f"{scheme}://{path.lstrip('/')}" if scheme != "memory" else f"memory://{path}", relative, info))
+            found.append(
+                _remote_file(
+                    f"{scheme}://{path.lstrip('/')}" if scheme != "memory" else f"memory://{path}", relative, info
+                )
+            )
     if not found and not infos:
         raise ConfigError(f"there is no file or directory {url!r}")
     return tuple(found)
@@ -311,7 +315,7 @@ def _remote_file(url: str, relative: str, info: dict[str, Any]) -> SourceFile:
     return SourceFile(url=url, path=relative, size_bytes=size, version=":".join([*marks, str(size)]))
 
 
-def open_input(url: str, options: Options) -> Any:  # noqa: ANN401
+def open_input(url: str, options: Options) -> Any:
     """Returns what pyarrow opens: the path of a local file (read natively), else a binary file object."""
     if is_local(url):
         return url
@@ -328,6 +332,8 @@ def check_unchanged(url: str, options: Options, version: str) -> None:
             system, path = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
             found = _remote_file(url, "", system.info(path)).version
     except FileNotFoundError:
-        raise InputChanged(f"the source file {url} was removed while the run needed it; restore it or run anew") from None
+        raise InputChanged(
+            f"the source file {url} was removed while the run needed it; restore it or run anew"
+        ) from None
     if found != version:
         raise InputChanged(f"the source file {url} changed after the run was planned; run again to read the new one")
