@@ -152,7 +152,8 @@ def _decimal(name: str) -> Callable[[list[Array], Node], Array]:
         wanted = types.parse_type(node.dtype)
         if types.is_decimal(node.dtype):
             # Arrow widens by its own rule; 256 bits leave room before the result's digits are checked.
-            wide = [a.cast(pa.decimal256(38, a.type.scale)) for a in args]
+            room = 37 if name == "multiply" else 38
+            wide = [a.cast(pa.decimal256(room, a.type.scale)) for a in args]
             return checked(*wide).cast(wanted)
         if node.dtype == "date32[day]":
             days = [a.cast(pa.int32()).cast(pa.int64()) if pa.types.is_date(a.type) else a for a in args]

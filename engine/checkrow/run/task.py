@@ -178,6 +178,7 @@ class _Work:
     def _batches(self, coded: tuple[str, ...]) -> Iterator[Batch]:
         source = self.spec.stage.source
         if isinstance(source, MergeSource):
+            self.tables = {name: StringTable() for name in coded}
             return self._merged(source)
         reader = SliceReader(source.source.files, source.columns, coded, open_source(source.source.storage_options))
         self.tables = reader.tables
@@ -205,14 +206,16 @@ class _Work:
             self.rows_merged_away += sum(p.rows for p in parts) - merged.rows
             whole = to_batch(merged, schema)
             for start in range(0, whole.num_rows, ROWS):
-                yield Batch(whole.slice(start, ROWS), {}, dtypes, f"partition {number}", start)
+                yield Batch(whole.slice(start, ROWS), self.tables, dtypes, f"partition {number}", start)
 
 
 def _coded(stage: Stage) -> tuple[str, ...]:
     """Returns the text columns that arrive as codes: bare group keys, and those that conditions read."""
-    if not isinstance(stage.source, ScanSource) or not isinstance(stage.sink, ExchangeSink):
+    if not isinstance(stage.sink, ExchangeSink):
         return ()
-    bare = [k.name for _, k in stage.sink.aggregation.keys if k.op == "col"]
+    bare = [k.name for _, k in stage.sink.aggregation.keys if k.op == "col" and types.is_text(k.dtype)]
+    if isinstance(stage.source, MergeSource):
+        return tuple(dict.fromkeys(bare))
     wanted = {*bare, *columns_of(*stage.predicates)}
     return tuple(f.name for f in stage.source.columns if f.name in wanted and types.is_text(f.dtype))
 
