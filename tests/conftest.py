@@ -27,6 +27,12 @@ def fused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("checkrow.run.physical.FUSE_ROWS", 0)
 
 
+@pytest.fixture
+def many_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes exchanges of small inputs fan out into many partitions."""
+    monkeypatch.setattr("checkrow.plan.slices.PARTITION_ROWS", 64)
+
+
 def sample(rows: int = 2_000, seed: int = 7, null_share: float = 0.1) -> pa.Table:
     """Returns rows of every supported type, with nulls, extremes and repeated keys."""
     rng = np.random.default_rng(seed)

@@ -8,6 +8,7 @@ name contains `.tmp-`.
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import enum
 import errno
 import hashlib
@@ -310,9 +311,14 @@ def _list_remote(url: str, options: Options, suffix: str) -> tuple[SourceFile, .
 
 def _remote_file(url: str, relative: str, info: dict[str, Any]) -> SourceFile:
     keys = ("ETag", "etag", "generation", "mtime", "LastModified", "last_modified", "created")
-    marks = [str(info[k]) for k in keys if info.get(k) is not None]
+    marks = [_mark(info[k]) for k in keys if info.get(k) is not None]
     size = int(info["size"])
     return SourceFile(url=url, path=relative, size_bytes=size, version=":".join([*marks, str(size)]))
+
+
+def _mark(value: Any) -> str:  # noqa: ANN401
+    """Returns a version mark as text; a time is the same instant whether a listing gives a number or a datetime."""
+    return repr(value.timestamp()) if isinstance(value, dt.datetime) else str(value)
 
 
 def open_input(url: str, options: Options) -> Any:
