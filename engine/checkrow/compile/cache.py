@@ -20,6 +20,7 @@ import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numba
 from numba.core.errors import NumbaError
@@ -97,19 +98,37 @@ class DriverCache:
         return function
 
     def _compile(self, driver: Driver, function: Callable[..., object], signature: tuple[object, ...]) -> None:
-        dispatcher: numba.core.dispatcher.Dispatcher = function
+        dispatcher: Any = function
         with self._one_compiler():
             misses = sum(dispatcher.stats.cache_misses.values())
             try:
-                dispatcher.compile(signature)
+                self._load_or_compile(driver, dispatcher, signature)
             except NumbaError as error:
                 raise kernel_error(error, driver, self.directory) from None
             if sum(dispatcher.stats.cache_misses.values()) > misses:
                 self.statistics.compiled += 1
-                for spec in driver.kernels:
-                    self._check_returns(spec)
+                try:
+                    for spec in driver.kernels:
+                        self._check_returns(spec)
+                except KernelTypeError:
+                    self._forget(driver)  # or the next process would load it unchecked
+                    raise
             else:
                 self.statistics.loaded += 1
+
+    def _load_or_compile(self, driver: Driver, dispatcher: Any, signature: tuple[object, ...]) -> None:  # noqa: ANN401
+        """Compiles, or loads what was compiled; a damaged cache file counts as absent."""
+        try:
+            dispatcher.compile(signature)
+        except NumbaError:
+            raise
+        except Exception:  # noqa: BLE001  # unpickling garbage may raise anything
+            self._forget(driver)
+            dispatcher.compile(signature)
+
+    def _forget(self, driver: Driver) -> None:
+        for path in (self.directory / "__pycache__").glob(f"d_{driver.digest()}.*.nb?"):
+            path.unlink(missing_ok=True)
 
     def _check_returns(self, spec: KernelSpec) -> None:
         """Refuses a kernel that returns floats where it declared integers: the digits would be cut silently."""

@@ -439,7 +439,7 @@ def _kernels(plan: PhysicalPlan) -> set[str]:
                 found.add(str(value["fingerprint"]))
             for v in value.values():
                 visit(v)
-        elif isinstance(value, list):
+        elif isinstance(value, (list, tuple)):
             for v in value:
                 visit(v)
 

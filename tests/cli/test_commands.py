@@ -1,0 +1,184 @@
+"""The command line: exit codes, JSON on standard output, text on standard error, no traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from checkrow.cli.main import run_cli
+from checkrow.errors import CheckrowError
+
+JOB = """
+import checkrow as cr
+
+@cr.job
+def copy(*, source: str, target: str, slow: bool = False):
+    return cr.scan(source).group_by("city").agg(n=cr.count()).plan_parquet(target).with_target_bytes(3_000)
+
+@cr.job
+def typo(*, source: str, target: str):
+    return cr.scan(source).select("cty").plan_parquet(target)
+"""
+
+
+@pytest.fixture
+def job_file(tmp_path: Path) -> str:
+    path = tmp_path / "jobs.py"
+    path.write_text(JOB)
+    return str(path)
+
+
+def cli(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = run_cli(list(arguments))
+    out = capsys.readouterr()
+    return code, out.out, out.err
+
+
+def test_run_show_log_verify(capsys, job_file, source) -> None:
+    arguments = ("run", f"{job_file}:copy", "-p", f"source={source}", "-p", "target=out", "--json")
+    code, out, err = cli(capsys, *arguments)
+    first = json.loads(out)
+    assert (code, first["status"], first["metrics"]["rows_out"]) == (0, "committed", 13)
+    assert "read and aggregate" in err
+    code, out, _ = cli(capsys, *arguments)
+    assert (code, json.loads(out)["status"]) == (0, "already_done")
+    code, out, _ = cli(capsys, "show", first["run"][:6], "--json")
+    assert (code, json.loads(out)["status"], len(json.loads(out)["steps"])) == (0, "committed", 2)
+    code, out, _ = cli(capsys, "dataset", "log", "out", "--json")
+    assert (code, [r["rows"] for r in json.loads(out)]) == (0, [13])
+    code, out, _ = cli(capsys, "dataset", "verify", "out", "--json")
+    assert (code, json.loads(out)["problems"]) == (0, [])
+    code, out, err = cli(capsys, "dataset", "log", "out")
+    assert (code, out) == (0, "")
+    assert "commits of out" in err
+
+
+def test_verify_finds_damage_and_strangers(capsys, job_file, source) -> None:
+    cli(capsys, "run", f"{job_file}:copy", "-p", f"source={source}", "-p", "target=out", "--quiet")
+    victim = next(Path("out").rglob("*.parquet"))
+    data = bytearray(victim.read_bytes())
+    data[10] ^= 1
+    victim.write_bytes(bytes(data))
+    Path("out", "mine.parquet").write_bytes(b"x")
+    code, out, err = cli(capsys, "dataset", "verify", "out", "--json")
+    problems = json.loads(out)["problems"]
+    assert code == 3
+    assert "other content" in problems[0]
+    assert "mine.parquet is in the data root but in no commit" in problems[1]
+    assert "Traceback" not in err
+
+
+def test_plan_runs_nothing(capsys, job_file, source) -> None:
+    code, _, err = cli(capsys, "plan", f"{job_file}:copy", "-p", f"source={source}", "-p", "target=out")
+    assert code == 0
+    assert "exchange by key hash" in err
+    code, out, _ = cli(capsys, "plan", f"{job_file}:copy", "-p", f"source={source}", "-p", "target=out", "--json")
+    assert json.loads(out)["rows"] == 2_000
+    assert not Path("out").exists()
+    assert not Path("out.checkrow").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["run", "nowhere.py:x"], 2, "there is no file 'nowhere.py'"),
+        (["run", "{job}:missing"], 2, "has no job 'missing'; it has: copy, typo"),
+        (["run", "{job}"], 2, "does not name a job"),
+        (["run", "{job}:copy", "-p", "source"], 2, "not of the form name=value"),
+        (["run", "{job}:copy", "-p", "source=nowhere", "-p", "target=out"], 2, "no file or directory 'nowhere'"),
+        (["run", "{job}:typo", "-p", "source={source}", "-p", "target=out"], 2, "did you mean 'city'"),
+        (["show", "abcdef"], 2, "no run of this user"),
+        (["dataset", "log", "nowhere"], 2, "no dataset that checkrow wrote"),
+        (["no-such-command"], 2, "No such command"),
+        (["run"], 2, "Missing argument"),
+        (["run", "{job}:copy", "--processes", "1", "--cluster", "tcp://x"], 2, "exclude each other"),
+    ],
+)
+def test_mistakes(capsys, job_file, source, arguments, code, text) -> None:
+    found, out, err = cli(capsys, *(a.format(job=job_file, source=source) for a in arguments))
+    assert found == code
+    assert out == ""
+    assert text in err
+    assert "Traceback" not in err
+
+
+def test_job_file_that_does_not_import(capsys, tmp_path) -> None:
+    (tmp_path / "bad.py").write_text("import nothing_of_this_name")
+    code, _, err = cli(capsys, "run", f"{tmp_path}/bad.py:x")
+    assert code == 2
+    assert "does not import: ModuleNotFoundError" in err
+
+
+def test_debug_shows_the_traceback(capsys) -> None:
+    with pytest.raises(CheckrowError):
+        run_cli(["--debug", "run", "nowhere.py:x"])
+
+
+def test_doctor(capsys) -> None:
+    code, out, _ = cli(capsys, "doctor", "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert facts["swaps_directories"] is True
+    assert facts["cores"] >= 1
+
+
+def test_exit_codes_are_those_of_the_design() -> None:
+    found = {kind.__name__: kind.exit_code for kind in subclasses(CheckrowError)}
+    wanted = {"CheckFailed": 3, "AlreadyRunning": 5, "ResumeMismatch": 6, "ConfigError": 2, "RunInterrupted": 130}
+    assert found.items() >= wanted.items()
+    assert set(found.values()) <= {1, 2, 3, 4, 5, 6, 75, 130}
+
+
+def subclasses(kind: type[CheckrowError]) -> list[type[CheckrowError]]:
+    return [s for c in kind.__subclasses__() for s in (c, *subclasses(c))]
+
+
+SLOW = """
+import checkrow as cr, pyarrow as pa
+
+@cr.row_kernel(returns={"x": pa.float64()})
+def slow(id):
+    t = 0.0
+    for i in range(40_000):
+        t += (id + i) % 7
+    return t
+
+@cr.job
+def job(*, source: str, target: str):
+    return cr.scan(source).map(slow).group_by("city").agg(x=cr.sum("x")).plan_parquet(target).with_target_bytes(500)
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_at_a_task_boundary_and_the_run_resumes(source, tmp_path, number, code) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    command = [
+        sys.executable, "-m", "checkrow", "run", f"{tmp_path}/slow.py:job", "-p", f"source={source}", "-p",
+        f"target={tmp_path}/out", "--checkpoint-interval", "0", "--threads", "1", "--json", "--no-progress",
+    ]  # fmt: skip
+    victim = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    control = tmp_path / "out.checkrow"
+    while not list(control.glob("runs/*/manifests/*.json")):
+        assert victim.poll() is None
+    os.kill(victim.pid, number)
+    _, err = victim.communicate(timeout=60)
+    assert victim.returncode == code
+    assert "stopped at a task boundary" in err
+    assert "checkrow resume" in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "out").exists()
+    kept = len(list(control.glob("runs/*/manifests/*.json")))
+    run = next(control.glob("runs/*/plan.json")).parent.name
+    done = subprocess.run(
+        [sys.executable, "-m", "checkrow", "resume", run[:8], "--json", "--no-progress"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["status"], result["run"]) == ("committed", run)
+    assert result["metrics"]["tasks_reused"] == kept

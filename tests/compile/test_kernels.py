@@ -1,0 +1,208 @@
+"""Row kernels: capture, calling, nulls, types, errors that name the user's file and line."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import checkrow as cr
+from checkrow import col, errors
+
+HERE = Path(__file__).name
+LIMIT = 3
+TABLE = {"a": 1}
+
+
+def helper(x):
+    return math.sqrt(x) + LIMIT
+
+
+def test_plain_call_runs_plain_python() -> None:
+    @cr.row_kernel(returns=pa.float64())
+    def root(x):
+        return helper(x)
+
+    assert root(16.0) == 7.0
+
+
+def test_annotations_give_the_type() -> None:
+    @cr.row_kernel
+    def half(x) -> float:
+        return x / 2
+
+    assert half.spec.returns[0].dtype == "double"
+    with pytest.raises(errors.KernelTypeError, match="does not say what it returns"):
+        cr.row_kernel(lambda_like)
+
+
+def lambda_like(x):
+    return x
+
+
+def test_propagates_nulls(source, oracle) -> None:
+    @cr.row_kernel(returns={"y": pa.float64(), "z": pa.int32()})
+    def both(number, ratio):
+        return number * ratio, number // 2
+
+    found = cr.scan(source).map(both).select("id", "y", "z").collect().sort_by("id")
+    wanted = oracle.rows("select number * ratio, case when ratio is null then null else floor(number / 2)::int end from t order by id")
+    for mine, theirs in zip(zip(*(found.column(c).to_pylist() for c in "yz"), strict=True), wanted, strict=True):
+        assert mine == (pytest.approx(theirs[0]) if theirs[0] is not None else None, theirs[1])
+
+
+def test_forbidden_null_names_file_row_and_column(source) -> None:
+    @cr.row_kernel(returns={"y": pa.int64()}, nulls="forbid")
+    def same(number):
+        return number
+
+    with pytest.raises(errors.KernelRowError, match=r"\.parquet, row group \d+, row \d+: kernel 'same' forbids nulls.*number"):
+        cr.scan(source).map(same).collect()
+    kept = cr.scan(source).filter(col("number").is_not_null()).map(same).collect()
+    assert kept.column("y").null_count == 0
+
+
+def test_an_exception_names_file_row_and_kernel(source) -> None:
+    @cr.row_kernel(returns={"y": pa.int64()})
+    def strict(id):  # noqa: A002  # the column's name
+        if id == 333:
+            raise ValueError("unlucky")
+        return id
+
+    with pytest.raises(errors.KernelRowError, match=rf"0\.parquet, row group 1, row 83: kernel 'strict' .*{HERE}:\d+.* unlucky"):
+        cr.scan(source).map(strict).collect()
+    assert cr.scan(source).filter(col("id") != 333).map(strict).collect().num_rows == 1_999
+
+
+def test_a_result_that_does_not_fit_is_an_error(source) -> None:
+    @cr.row_kernel(returns={"y": pa.int8()})
+    def narrow(id):  # noqa: A002  # the column's name
+        return id
+
+    with pytest.raises(errors.ArithmeticRangeError, match=r"row 128: kernel 'narrow' returned a value that does not fit int8"):
+        cr.scan(source).map(narrow).collect()
+
+
+def test_a_kernel_that_does_not_type(source) -> None:
+    @cr.row_kernel(returns={"y": pa.float64()})
+    def wrong(ratio, flag):
+        x = ratio + 1
+        return x.upper()
+
+    with pytest.raises(errors.KernelTypeError) as caught:
+        cr.scan(source).map(wrong).collect()
+    text = str(caught.value)
+    line = next(n for n, t in enumerate(Path(__file__).read_text().splitlines(), 1) if "x.upper()" in t)
+    assert f"{HERE}:{line}: kernel 'wrong' does not compile" in text
+    assert "return x.upper()" in text
+    assert "ratio (double)" in text
+
+
+def test_floats_where_integers_were_declared(source) -> None:
+    @cr.row_kernel(returns={"y": pa.int64()})
+    def cut(ratio):
+        return ratio / 2
+
+    with pytest.raises(errors.KernelTypeError, match="returns float64 for 'y', declared int64"):
+        cr.scan(source).map(cut).collect()
+
+
+def test_decimals_must_be_chosen(source) -> None:
+    @cr.row_kernel(returns={"y": pa.float64()})
+    def undecided(price):
+        return price
+
+    with pytest.raises(errors.KernelTypeError, match='decimals="scaled"'):
+        cr.scan(source).map(undecided)
+
+    @cr.row_kernel(returns={"y": pa.float64()}, decimals="float64")
+    def floating(price):
+        return price
+
+    found = cr.scan(source).map(floating).select("price", "y").collect()
+    assert found.column("y").to_pylist() == [None if p is None else float(p) for p in found.column("price").to_pylist()]
+
+
+def test_times_arrive_in_one_unit(tmp_path) -> None:
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"t": pa.array([1_500, None], pa.timestamp("ms")), "n": pa.array([1, 2], pa.timestamp("ns"))}), "x.parquet")
+
+    @cr.row_kernel(returns={"y": pa.int64()})
+    def micros(t):
+        return t
+
+    assert cr.scan("x.parquet").map(micros).collect().column("y").to_pylist() == [1_500_000, None]
+
+    @cr.row_kernel(returns={"y": pa.int64()})
+    def finer(n):
+        return n
+
+    with pytest.raises(errors.KernelTypeError, match="finer units"):
+        cr.scan("x.parquet").map(finer)
+
+
+def test_a_kernel_as_an_expression_and_as_a_filter(source, oracle) -> None:
+    @cr.row_kernel(returns=pa.bool_())
+    def odd(x):
+        return x % 2 != 0
+
+    kept = cr.scan(source).filter(odd(col("id"))).collect()
+    assert kept.num_rows == 1_000
+    assert cr.scan(source).with_columns(x=col("id")).filter(odd).collect().num_rows == 1_000
+
+
+def test_parameters(source) -> None:
+    @cr.row_kernel(returns={"y": pa.int64()})
+    def add(id, *, n, sign=1):  # noqa: A002  # the column's name
+        return id + n * sign
+
+    assert cr.scan(source).map(add.bind(n=5)).head(1).column("y").to_pylist() == [5]
+    assert cr.scan(source).map(add.bind(n=5).bind(sign=-1)).head(1).column("y").to_pylist() == [-5]
+    assert add(1, n=2) == 3
+    with pytest.raises(errors.PlanError, match="has no value"):
+        cr.scan(source).map(add)
+    with pytest.raises(errors.PlanError, match="no keyword-only parameter"):
+        add.bind(m=1)
+    with pytest.raises(errors.PlanError, match="must be a number"):
+        add.bind(n="5")
+
+
+@pytest.mark.parametrize("kind", ["lambda", "dict", "module", "undefined", "stars"])
+def test_what_cannot_be_captured(kind) -> None:
+    def uses_dict(x):
+        return TABLE["a"] + x
+
+    def uses_module(x):
+        return Path.cwd() if x else 0
+
+    def uses_undefined(x):
+        return nothing_of_this_name(x)  # noqa: F821
+
+    def stars(*x):
+        return x
+
+    functions = {"lambda": lambda x: x, "dict": uses_dict, "module": uses_module, "undefined": uses_undefined, "stars": stars}
+    texts = {"lambda": "a lambda", "dict": "'TABLE', a dict", "module": "'Path'", "undefined": "undefined name", "stars": r"\*args"}
+    with pytest.raises(errors.KernelTypeError, match=texts[kind]):
+        _ = cr.row_kernel(returns=pa.float64())(functions[kind]).spec
+
+
+def test_fingerprint_follows_helpers_and_constants_not_comments() -> None:
+    namespace: dict[str, object] = {}
+    assert namespace == {}
+
+    def make(text: str) -> str:
+        path = Path(f"k{abs(hash(text))}.py")
+        path.write_text(text)
+        code: dict[str, object] = {"__file__": str(path), "np": np}
+        exec(compile(text, str(path), "exec"), code)  # noqa: S102  # a module of the test's own
+        return cr.row_kernel(returns=pa.float64())(code["f"]).spec.fingerprint  # type: ignore[arg-type]
+
+    base = make("C = 2\ndef g(x):\n    return x + C\ndef f(x):\n    return g(x)\n")
+    assert make("C = 2\n\n\ndef g(x):\n    # why\n    return x + C\ndef f(x):\n    return g(x)\n") == base
+    assert make("C = 3\ndef g(x):\n    return x + C\ndef f(x):\n    return g(x)\n") != base
+    assert make("C = 2\ndef g(x):\n    return x - C\ndef f(x):\n    return g(x)\n") != base

@@ -1,0 +1,235 @@
+"""The running-again table of the design: committed or unfinished, same or changed, job or notebook."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import checkrow as cr
+from checkrow import col, errors
+from checkrow.events import Event, TaskFinished
+from checkrow.run.lifecycle import Status
+
+FILE = """
+import checkrow as cr, pyarrow as pa
+
+@cr.row_kernel(returns={{"x": pa.int64()}})
+def twice(id):
+    return id * {factor}
+
+@cr.job(name="twice")
+def job(*, source: str, target: str, above: int = 0):
+    ds = cr.scan(source).filter(cr.col("id") > above).map(twice)
+    return ds.group_by("city").agg(s=cr.sum("x")).plan_parquet(target, mode="append").with_target_bytes(3_000)
+"""
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Callable[[int], cr.jobs.job.Job]:
+    from checkrow.jobs.loading import load_job
+
+    def make(factor: int = 2):
+        path = tmp_path / f"jobs{factor}.py"
+        path.write_text(FILE.format(factor=factor))
+        return load_job(f"{path}:job")
+
+    return make
+
+
+class Stop:
+    """Ends a run after some tasks, as a crash would: nothing after it runs."""
+
+    def __init__(self, tasks: int) -> None:
+        self.left = tasks
+        self.done: list[tuple[int, int]] = []
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, TaskFinished):
+            self.done.append((event.stage, event.task))
+            self.left -= 1
+            if self.left == 0:
+                raise RuntimeError("stopped by the test")
+
+
+def interrupted(job, source, tasks=2, **options) -> list[tuple[int, int]]:
+    stop = Stop(tasks)
+    with pytest.raises(RuntimeError, match="stopped by the test"):
+        job.run(source=source, target="out", progress=stop, checkpoint_interval_s=0, limits=cr.Limits(threads=1), **options)
+    return stop.done
+
+
+def test_committed_and_same_does_nothing(job, source) -> None:
+    first = job().run(source=source, target="out")
+    again = job().run(source=source, target="out")
+    assert (again.status, again.changed, again.snapshot) == (Status.ALREADY_DONE, "", first.snapshot)
+    assert again.metrics["tasks_run"] == 0
+    assert cr.scan("out").collect().num_rows == 13
+
+
+def test_other_parameters_are_another_instance(job, source) -> None:
+    job().run(source=source, target="out")
+    other = job().run(source=source, target="out", above=1_000)
+    assert (other.status, other.snapshot) == (Status.COMMITTED, 2)
+
+
+def test_committed_with_other_code_is_reported(job, source) -> None:
+    job(2).run(source=source, target="out")
+    again = job(3).run(source=source, target="out")
+    assert (again.status, again.changed) == (Status.ALREADY_DONE, "code")
+
+
+def test_committed_with_other_inputs_is_reported(job, source) -> None:
+    job().run(source=source, target="out")
+    pq.write_table(pq.read_table(Path(source) / "0.parquet"), Path(source) / "9.parquet")
+    again = job().run(source=source, target="out")
+    assert (again.status, again.changed) == (Status.ALREADY_DONE, "inputs")
+
+
+def test_force_makes_the_next_generation(job, source) -> None:
+    job().run(source=source, target="out")
+    forced = job().run(source=source, target="out", force=True)
+    assert (forced.status, forced.snapshot) == (Status.COMMITTED, 2)
+    assert job().run(source=source, target="out").snapshot == 2
+
+
+def test_committed_but_its_files_are_gone(job, source) -> None:
+    job().run(source=source, target="out")
+    next(Path("out").rglob("*.parquet")).unlink()
+    with pytest.raises(errors.StorageError, match="was committed but is gone"):
+        job().run(source=source, target="out")
+
+
+def test_unfinished_and_same_resumes(job, source) -> None:
+    done = interrupted(job(), source)
+    run = job().run(source=source, target="out", checkpoint_interval_s=0)
+    assert run.status == Status.COMMITTED
+    assert run.metrics["tasks_reused"] == len(done)
+    wanted = job(2).plan(source=source, target="elsewhere").run()
+    key = [("city", "ascending")]
+    assert cr.scan("out").collect().sort_by(key).equals(cr.scan(str(wanted.data)).collect().sort_by(key))
+
+
+def test_a_resume_reads_the_files_the_run_recorded(job, source) -> None:
+    wanted = job().plan(source=source, target="elsewhere").run()
+    interrupted(job(), source)
+    pq.write_table(pq.read_table(Path(source) / "0.parquet"), Path(source) / "9.parquet")
+    job().run(source=source, target="out", checkpoint_interval_s=0)
+    key = [("city", "ascending")]
+    assert cr.scan("out").collect().sort_by(key).equals(cr.scan(str(wanted.data)).collect().sort_by(key))
+
+
+def test_unfinished_with_other_code_refuses(job, source) -> None:
+    interrupted(job(2), source)
+    with pytest.raises(errors.ResumeMismatch, match="a kernel's code changed") as caught:
+        job(3).run(source=source, target="out")
+    assert caught.value.exit_code == 6
+    assert not Path("out").exists()
+
+
+def test_recompute_starts_over(job, source) -> None:
+    interrupted(job(2), source)
+    run = job(3).run(source=source, target="out", recompute=True)
+    assert run.metrics["tasks_reused"] == 0
+    total = sum(r["s"] for r in cr.scan("out").collect().to_pylist())
+    assert total == 3 * sum(range(2_000))
+
+
+def test_accept_code_change_keeps_finished_tasks(job, source) -> None:
+    done = interrupted(job(2), source, tasks=1)
+    run = job(3).run(source=source, target="out", accept_code_change=True, checkpoint_interval_s=0)
+    assert run.metrics["tasks_reused"] == len(done)
+    total = sum(r["s"] for r in cr.scan("out").collect().to_pylist())
+    assert 2 * sum(range(2_000)) < total < 3 * sum(range(2_000))
+
+
+def test_in_a_notebook_changed_code_is_a_new_run(source) -> None:
+    ds = cr.scan(source).group_by("city").agg(n=cr.count())
+
+    def stop(event: Event) -> None:
+        if isinstance(event, TaskFinished):
+            raise RuntimeError("stopped by the test")
+
+    with pytest.raises(RuntimeError, match="stopped by the test"):
+        ds.plan_parquet("out", key="k").run(progress=stop, checkpoint_interval_s=0)
+    run = ds.filter(col("n") > 0).plan_parquet("out", key="k").run()
+    assert run.metrics["tasks_reused"] == 0
+
+
+def test_ad_hoc_writes_are_all_different(source) -> None:
+    ds = cr.scan(source).select("id")
+    ds.write_parquet("out", mode="append")
+    ds.write_parquet("out", mode="append")
+    assert cr.scan("out").collect().num_rows == 4_000
+
+
+def test_require_needs_an_unfinished_run(job, source) -> None:
+    with pytest.raises(errors.ResumeMismatch, match="no unfinished run"):
+        job().run(source=source, target="out", resume="require")
+
+
+def test_damaged_staging_is_done_again(job, source) -> None:
+    interrupted(job(), source, tasks=3)
+    victim = next(Path("out.checkrow").glob("runs/*/exchange/*"))
+    victim.write_bytes(victim.read_bytes()[:-1])
+    run = job().run(source=source, target="out", checkpoint_interval_s=0)
+    assert run.metrics["tasks_reused"] == 2
+
+
+def test_already_running(job, source) -> None:
+    caught: list[errors.CheckrowError] = []
+
+    def nested(event: Event) -> None:
+        if isinstance(event, TaskFinished) and not caught:
+            try:
+                job().run(source=source, target="out")
+            except errors.AlreadyRunning as error:
+                caught.append(error)
+
+    job().run(source=source, target="out", progress=nested)
+    assert f"process {os.getpid()}" in str(caught[0])
+    assert caught[0].exit_code == 5
+
+
+def test_parameters_are_checked(job, source) -> None:
+    with pytest.raises(errors.ConfigError, match="no parameter 'sauce'"):
+        job().run(sauce=source, target="out")
+    with pytest.raises(errors.ConfigError, match="needs the parameter 'target'"):
+        job().run(source=source)
+    with pytest.raises(errors.ConfigError, match="must be int, not 'many'"):
+        job().run(source=source, target="out", above="many")
+    assert job().instance(source="a", target="b", above="7").parameters == {"source": "a", "target": "b", "above": 7}
+
+
+def test_a_job_must_return_a_plan() -> None:
+    @cr.job
+    def nothing() -> None:
+        return None
+
+    with pytest.raises(errors.ConfigError, match="returned NoneType"):
+        nothing.run()
+
+
+def test_untyped_parameters_are_refused() -> None:
+    with pytest.raises(errors.ConfigError, match="needs a type"):
+
+        @cr.job
+        def bad(*, x):
+            return x
+
+
+def test_replace_after_another_commit_names_the_winner(source) -> None:
+    ds = cr.scan(source).select("id")
+    ds.write_parquet("out")
+
+    def intrude(event: Event) -> None:
+        if isinstance(event, TaskFinished):
+            ds.write_parquet("out", mode="append")
+
+    with pytest.raises(errors.CommitConflict, match="committed record 2"):
+        ds.plan_parquet("out", mode="replace").run(progress=intrude, limits=cr.Limits(threads=1))
+    assert pa.compute.min(cr.scan("out").collect().column("id")).as_py() == 0

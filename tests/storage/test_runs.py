@@ -1,0 +1,108 @@
+"""A run is found again by its token, keeps the first tasks that were recorded, and has one driver at a time."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from checkrow.errors import AlreadyRunning, CorruptControlFile
+from checkrow.storage.runs import (
+    RunRecord,
+    create_run,
+    find_run,
+    list_runs,
+    lock_instance,
+    put_stage,
+    read_run,
+)
+from checkrow.storage.store import PosixStore
+from tests.conftest import environment
+from tests.storage.workbench import NOON
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> PosixStore:
+    return PosixStore(tmp_path / "control")
+
+
+def _run(run: str, token: str = "t1") -> RunRecord:
+    return RunRecord(
+        run=run, dataset="d" * 32, token=token, instance="i", generation=1, job="j", job_file="job.py",
+        parameters={"day": "2026-01-02", "n": 3}, fingerprint="f", inputs_fingerprint="e", read_version=4,
+        created_at=NOON, plan={"stages": [{"deep": [1, None, "x"]}], "tasks": []},
+    )  # fmt: skip
+
+
+def test_a_run_is_found_by_its_token(store: PosixStore) -> None:
+    made = _run("r1")
+    create_run(store, made)
+    assert find_run(store, "t1") == made == read_run(store, "r1")
+    assert find_run(store, "another") is None
+
+
+def test_the_newest_run_of_a_token_counts(store: PosixStore) -> None:
+    for n in range(12):
+        create_run(store, _run(f"r{n}"))
+    create_run(store, _run("other", token="t2"))
+    found = find_run(store, "t1")
+    assert found is not None
+    assert found.run == "r11"
+    assert set(list_runs(store)) == {*(f"r{n}" for n in range(12)), "other"}
+
+
+def test_an_unknown_run_is_named(store: PosixStore) -> None:
+    with pytest.raises(CorruptControlFile, match="no plan of run r9"):
+        read_run(store, "r9")
+
+
+def test_the_first_tasks_of_a_stage_count(store: PosixStore) -> None:
+    create_run(store, _run("r1"))
+    first = [{"number": 0, "first": 0, "last": 4}]
+    assert put_stage(store, "r1", 1, first) == first
+    assert put_stage(store, "r1", 1, [{"number": 0, "first": 0, "last": 9}]) == first
+
+
+def test_a_recorded_plan_is_never_replaced(store: PosixStore) -> None:
+    create_run(store, _run("r1"))
+    create_run(store, msgspec.structs.replace(_run("r1"), fingerprint="other"))
+    assert read_run(store, "r1").fingerprint == "f"
+
+
+def test_one_driver_at_a_time_in_one_process(tmp_path: Path) -> None:
+    with lock_instance(tmp_path / "c", "i1"):
+        with pytest.raises(AlreadyRunning, match="running already"), lock_instance(tmp_path / "c", "i1"):
+            pass
+        with lock_instance(tmp_path / "c", "i2"):
+            pass
+    with lock_instance(tmp_path / "c", "i1"):
+        pass
+
+
+HOLDER = """
+import sys, pathlib
+from checkrow.storage.runs import lock_instance
+with lock_instance(pathlib.Path(sys.argv[1]), "i1"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_lock_of_another_process_names_it_and_ends_with_it(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path / "c")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=environment(PYTHONPATH=":".join(p for p in sys.path if p)),
+    ) as holder:  # fmt: skip
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(AlreadyRunning, match=f"process {holder.pid} on "), lock_instance(tmp_path / "c", "i1"):
+            pass
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+    with lock_instance(tmp_path / "c", "i1"):
+        pass
