@@ -49,7 +49,9 @@ def test_propagates_nulls(source, oracle) -> None:
         return number * ratio, number // 2
 
     found = cr.scan(source).map(both).select("id", "y", "z").collect().sort_by("id")
-    wanted = oracle.rows("select number * ratio, case when ratio is null then null else floor(number / 2)::int end from t order by id")
+    wanted = oracle.rows(
+        "select number * ratio, case when ratio is null then null else floor(number / 2)::int end from t order by id"
+    )
     for mine, theirs in zip(zip(*(found.column(c).to_pylist() for c in "yz"), strict=True), wanted, strict=True):
         assert mine == (pytest.approx(theirs[0]) if theirs[0] is not None else None, theirs[1])
 
@@ -59,7 +61,9 @@ def test_forbidden_null_names_file_row_and_column(source) -> None:
     def same(number):
         return number
 
-    with pytest.raises(errors.KernelRowError, match=r"\.parquet, row group \d+, row \d+: kernel 'same' forbids nulls.*number"):
+    with pytest.raises(
+        errors.KernelRowError, match=r"\.parquet, row group \d+, row \d+: kernel 'same' forbids nulls.*number"
+    ):
         cr.scan(source).map(same).collect()
     kept = cr.scan(source).filter(col("number").is_not_null()).map(same).collect()
     assert kept.column("y").null_count == 0
@@ -72,7 +76,9 @@ def test_an_exception_names_file_row_and_kernel(source) -> None:
             raise ValueError("unlucky")
         return id
 
-    with pytest.raises(errors.KernelRowError, match=rf"0\.parquet, row group 1, row 83: kernel 'strict' .*{HERE}:\d+.* unlucky"):
+    with pytest.raises(
+        errors.KernelRowError, match=rf"0\.parquet, row group 1, row 83: kernel 'strict' .*{HERE}:\d+.* unlucky"
+    ):
         cr.scan(source).map(strict).collect()
     assert cr.scan(source).filter(col("id") != 333).map(strict).collect().num_rows == 1_999
 
@@ -82,7 +88,9 @@ def test_a_result_that_does_not_fit_is_an_error(source) -> None:
     def narrow(id):  # noqa: A002  # the column's name
         return id
 
-    with pytest.raises(errors.ArithmeticRangeError, match=r"row 128: kernel 'narrow' returned a value that does not fit int8"):
+    with pytest.raises(
+        errors.ArithmeticRangeError, match=r"row 128: kernel 'narrow' returned a value that does not fit int8"
+    ):
         cr.scan(source).map(narrow).collect()
 
 
@@ -129,7 +137,10 @@ def test_decimals_must_be_chosen(source) -> None:
 def test_times_arrive_in_one_unit(tmp_path) -> None:
     import pyarrow.parquet as pq
 
-    pq.write_table(pa.table({"t": pa.array([1_500, None], pa.timestamp("ms")), "n": pa.array([1, 2], pa.timestamp("ns"))}), "x.parquet")
+    pq.write_table(
+        pa.table({"t": pa.array([1_500, None], pa.timestamp("ms")), "n": pa.array([1, 2], pa.timestamp("ns"))}),
+        "x.parquet",
+    )
 
     @cr.row_kernel(returns={"y": pa.int64()})
     def micros(t):
@@ -185,8 +196,20 @@ def test_what_cannot_be_captured(kind) -> None:
     def stars(*x):
         return x
 
-    functions = {"lambda": lambda x: x, "dict": uses_dict, "module": uses_module, "undefined": uses_undefined, "stars": stars}
-    texts = {"lambda": "a lambda", "dict": "'TABLE', a dict", "module": "'Path'", "undefined": "undefined name", "stars": r"\*args"}
+    functions = {
+        "lambda": lambda x: x,
+        "dict": uses_dict,
+        "module": uses_module,
+        "undefined": uses_undefined,
+        "stars": stars,
+    }
+    texts = {
+        "lambda": "a lambda",
+        "dict": "'TABLE', a dict",
+        "module": "'Path'",
+        "undefined": "undefined name",
+        "stars": r"\*args",
+    }
     with pytest.raises(errors.KernelTypeError, match=texts[kind]):
         _ = cr.row_kernel(returns=pa.float64())(functions[kind]).spec
 
@@ -199,7 +222,7 @@ def test_fingerprint_follows_helpers_and_constants_not_comments() -> None:
         path = Path(f"k{abs(hash(text))}.py")
         path.write_text(text)
         code: dict[str, object] = {"__file__": str(path), "np": np}
-        exec(compile(text, str(path), "exec"), code)  # noqa: S102  # a module of the test's own
+        exec(compile(text, str(path), "exec"), code)  # a module of the test's own
         return cr.row_kernel(returns=pa.float64())(code["f"]).spec.fingerprint  # type: ignore[arg-type]
 
     base = make("C = 2\ndef g(x):\n    return x + C\ndef f(x):\n    return g(x)\n")

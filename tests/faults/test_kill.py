@@ -120,7 +120,7 @@ def phase(target: Path) -> str:
 @pytest.mark.timeout(200)
 def test_kill_at_random_instants(zygote, big_source, tmp_path, record_property) -> None:
     print(f"seed {SEED}")
-    chance = random.Random(SEED)  # noqa: S311  # a test's schedule, not a secret
+    chance = random.Random(SEED)  # a test's schedule, not a secret
     calm = tmp_path / "calm"
     zygote.start(big_source, calm, "error")
     assert zygote.wait() == 0

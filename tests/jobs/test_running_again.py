@@ -59,7 +59,9 @@ class Stop:
 def interrupted(job, source, tasks=2, **options) -> list[tuple[int, int]]:
     stop = Stop(tasks)
     with pytest.raises(RuntimeError, match="stopped by the test"):
-        job.run(source=source, target="out", progress=stop, checkpoint_interval_s=0, limits=cr.Limits(threads=1), **options)
+        job.run(
+            source=source, target="out", progress=stop, checkpoint_interval_s=0, limits=cr.Limits(threads=1), **options
+        )
     return stop.done
 
 

@@ -28,7 +28,16 @@ SQL = (
     "count(*), count(small), sum(big)::bigint, sum(single), sum(price), sum(wide), sum(flag::int)::bigint, min(number), "
     "max(ratio), min(day), max(stamp), avg(price), avg(small)"
 )
-KEYS = [["city"], ["small"], ["city", "flag"], ["day", "small", "city"], ["single"], ["price"], ["stamp", "big", "city"], []]
+KEYS = [
+    ["city"],
+    ["small"],
+    ["city", "flag"],
+    ["day", "small", "city"],
+    ["single"],
+    ["price"],
+    ["stamp", "big", "city"],
+    [],
+]
 
 
 def agreed(found: pa.Table, wanted: list[tuple[object, ...]]) -> None:
@@ -80,7 +89,9 @@ def test_having_and_expressions_over_groups(source, oracle) -> None:
 
 def test_grouping_twice(source, oracle) -> None:
     ds = cr.scan(source).group_by("city", "small").agg(n=cr.count()).group_by("city").agg(m=cr.max("n"), k=cr.count())
-    wanted = oracle.rows("select city, max(n), count(*) from (select city, small, count(*) n from t group by all) group by city")
+    wanted = oracle.rows(
+        "select city, max(n), count(*) from (select city, small, count(*) n from t group by all) group by city"
+    )
     assert rows_of(ds.collect()) == sorted(wanted, key=repr)
 
 

@@ -10,8 +10,8 @@ import pytest
 
 import checkrow as cr
 from checkrow import col, lit, when
-from checkrow.expressions.operations import OPERATIONS
 from checkrow.expressions.nodes import walk
+from checkrow.expressions.operations import OPERATIONS
 
 CASES = [
     (col("number") + col("small"), "number::bigint + small"),
@@ -43,7 +43,10 @@ CASES = [
     (col("number").fill_null(-1), "coalesce(number, -1)"),
     (cr.coalesce(col("small"), col("number"), 0), "coalesce(small, number, 0)"),
     (when(col("flag")).then(col("number")).otherwise(col("small")), "case when flag then number else small end"),
-    (when(col("small") > 50).then(1).when(col("small") > 0).then(2), "case when small > 50 then 1 when small > 0 then 2 end"),
+    (
+        when(col("small") > 50).then(1).when(col("small") > 0).then(2),
+        "case when small > 50 then 1 when small > 0 then 2 end",
+    ),
     (col("small").is_in([1, 2, 3]), "small in (1, 2, 3)"),
     (col("small").between(-5, 5, closed="left"), "small >= -5 and small < 5"),
     (col("number").cast(pa.float64()), "number::double"),
@@ -101,7 +104,9 @@ def test_filter_keeps_only_true(source, oracle) -> None:
 @pytest.mark.usefixtures("fused")
 def test_fused_filter_keeps_only_true(source, oracle) -> None:
     kept = cr.scan(source).filter((col("small") > 0) | col("flag")).select("id", "city").collect()
-    assert sorted(kept.column("id").to_pylist()) == oracle.column("select id from t where small > 0 or flag order by id")
+    assert sorted(kept.column("id").to_pylist()) == oracle.column(
+        "select id from t where small > 0 or flag order by id"
+    )
 
 
 def test_sum_of_wide_integers_is_an_error_not_a_wrap(tmp_path) -> None:

@@ -62,7 +62,20 @@ def test_partition_columns_come_back(source) -> None:
 
 
 def test_partition_values_of_any_text(tmp_path) -> None:
-    names = ["..", ".", "", "a/b", "a=b", "%2F", "\u202eRTL", "ümläut", "x" * 80, "CON", None, "__HIVE_DEFAULT_PARTITION_"]
+    names = [
+        "..",
+        ".",
+        "",
+        "a/b",
+        "a=b",
+        "%2F",
+        "\u202eRTL",
+        "ümläut",
+        "x" * 80,
+        "CON",
+        None,
+        "__HIVE_DEFAULT_PARTITION_",
+    ]
     pq.write_table(pa.table({"name": names, "n": range(len(names))}), tmp_path / "in.parquet")
     ds = cr.scan(str(tmp_path / "in.parquet"))
     ds.write_parquet("out", partition_by="name")

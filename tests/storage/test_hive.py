@@ -51,7 +51,6 @@ def test_null_has_the_name_hive_readers_know() -> None:
     assert parse_partition_path("k=__HIVE_DEFAULT_PARTITION__/f.parquet") == {"k": None}
 
 
-@pytest.mark.xfail(strict=True, reason="storage/hive.py: the text __HIVE_DEFAULT_PARTITION__ shares null's directory")
 def test_the_text_that_spells_null_is_not_null() -> None:
     assert partition_path({"k": NULL}) != partition_path({"k": None})
     assert parse_partition_path(partition_path({"k": NULL}) + "/f.parquet") == {"k": NULL}

@@ -19,7 +19,7 @@ from checkrow.storage.roots import (
 )
 from tests.storage.workbench import NOON, committer, digests, glob_view, new_dataset
 
-SHM = Path("/dev/shm")  # noqa: S108  # a second file system, not a place for temporary files
+SHM = Path("/dev/shm")  # a second file system, not a place for temporary files
 
 
 def test_the_control_root_is_the_sibling(tmp_path: Path) -> None:
@@ -44,14 +44,12 @@ def test_linked_parents_are_resolved(tmp_path: Path) -> None:
     assert resolve_root(str(tmp_path / "link" / "orders")) == resolve_root(str(tmp_path / "real" / "orders"))
 
 
-@pytest.mark.xfail(strict=True, reason="storage/roots.py: `..` is folded before links are resolved, unlike in the kernel")
 def test_dots_after_a_link_mean_what_the_kernel_means(tmp_path: Path) -> None:
     (tmp_path / "far" / "real").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "far" / "real")
     assert resolve_root(f"{tmp_path}/link/../orders").data == tmp_path / "far" / "orders"
 
 
-@pytest.mark.xfail(strict=True, reason="storage/store.py: file://localhost/x is taken as the relative path localhost/x")
 def test_a_file_url_may_name_this_host(tmp_path: Path) -> None:
     assert resolve_root(f"file://localhost{tmp_path}/orders") == resolve_root(str(tmp_path / "orders"))
 
@@ -189,10 +187,6 @@ def elsewhere(tmp_path: Path) -> Path:
     return place
 
 
-@pytest.mark.xfail(
-    strict=True, raises=pytest.fail.Exception,
-    reason="storage/roots.py: control= on another file system is found out after the commit, and wedges the dataset",
-)  # fmt: skip
 def test_a_control_root_on_another_file_system_is_refused_before_any_commit(tmp_path: Path, elsewhere: Path) -> None:
     try:
         with pytest.raises((ConfigError, StorageError)):

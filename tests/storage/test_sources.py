@@ -103,7 +103,6 @@ def test_local_files_are_opened_by_path(tree: Path) -> None:
     assert open_input(str(tree / "b.parquet"), {}) == str(tree / "b.parquet")
 
 
-@pytest.mark.xfail(strict=True, reason="storage/store.py: os.walk swallows errors, so an unreadable directory is left out")
 def test_a_directory_that_cannot_be_read_is_an_error_not_an_omission(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,7 +118,6 @@ def test_a_directory_that_cannot_be_read_is_an_error_not_an_omission(
         list_files(str(tree), {})
 
 
-@pytest.mark.xfail(strict=True, reason="storage/store.py: os.walk does not enter linked directories and says nothing")
 def test_linked_directories_are_not_left_out_silently(tree: Path, tmp_path: Path) -> None:
     (tmp_path / "in" / "day=2026-01-03").symlink_to(tree / "a")
     try:

@@ -222,7 +222,7 @@ def _note_calls(monkeypatch: pytest.MonkeyPatch, name: str, done: list[str]) -> 
     def note(*args: Any, **options: Any) -> Any:
         kind = ""
         if name == "fsync":
-            kind = " directory" if os.path.isdir(f"/proc/self/fd/{args[0]}") else " file"  # noqa: PTH112  # of a descriptor
+            kind = " directory" if os.path.isdir(f"/proc/self/fd/{args[0]}") else " file"  # of a descriptor
         done.append(name + kind)
         return real(*args, **options)
 

@@ -32,7 +32,9 @@ def new_dataset(place: Path, control: str | None = None) -> DatasetRoot:
     return root
 
 
-def stage_files(root: DatasetRoot, run: str, files: Mapping[str, bytes]) -> tuple[tuple[FileEntry, ...], dict[str, str]]:
+def stage_files(
+    root: DatasetRoot, run: str, files: Mapping[str, bytes]
+) -> tuple[tuple[FileEntry, ...], dict[str, str]]:
     """Stages files by final path; returns what a commit says of them."""
     entries, keys = [], {}
     for number, (path, content) in enumerate(files.items()):

@@ -116,7 +116,7 @@ class DriverCache:
             else:
                 self.statistics.loaded += 1
 
-    def _load_or_compile(self, driver: Driver, dispatcher: Any, signature: tuple[object, ...]) -> None:  # noqa: ANN401
+    def _load_or_compile(self, driver: Driver, dispatcher: Any, signature: tuple[object, ...]) -> None:
         """Compiles, or loads what was compiled; a damaged cache file counts as absent."""
         try:
             dispatcher.compile(signature)

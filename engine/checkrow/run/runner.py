@@ -42,7 +42,7 @@ from checkrow.storage.manifest import (
     Accounting,
     StagedOutput,
     TaskManifest,
-    next_generation,
+    newest_generations,
     read_manifests,
     why_invalid,
 )
@@ -368,15 +368,17 @@ def _known(
     """Returns the manifests that still hold, and generations for tasks whose manifest does not."""
     if store is None:
         return {}, {}
+    numbers = {t.number for t in tasks}
     slices = {t.number: t.slice_id() for t in tasks}
-    valid, generations = {}, {}
-    for number, manifest in read_manifests(store, driving.run, stage.number).items():
-        fits = manifest.fingerprint == driving.fingerprint and manifest.stage == stage.number
-        if number in slices and fits and why_invalid(store, manifest, deep=False) is None:
-            valid[number] = manifest
-        else:
-            generations[number] = next_generation(store, driving.run, stage.number, number)
-    return valid, generations
+    valid = {
+        number: manifest
+        for number, manifest in read_manifests(store, driving.run, stage.number).items()
+        if number in numbers
+        and (manifest.fingerprint, manifest.slice_id) == (driving.fingerprint, slices[number])
+        and why_invalid(store, manifest, deep=False) is None
+    }
+    written = newest_generations(store, driving.run, stage.number)
+    return valid, {n: written[n] + 1 for n in numbers & set(written) if n not in valid}
 
 
 def _conserved(stage: Stage, inputs: Sequence[ExchangeOutput | str], outcome: StageOutcome, limit: int | None) -> None:

@@ -167,6 +167,7 @@ class StageDriver:
         durable = exchanges and (driving.checkpoint_interval_s <= 0 or not driving.executor.shares_memory)
         spec = TaskSpec(
             run=driving.run, stage=stage, task=task, bits=self._bits, fused=self._fused, attempt=driving.new_id()[:8],
+            slice_id=self._tasks[number].slice_id(),
             generation=self._generations.get(number, 1), dataset=driving.dataset, fingerprint=driving.fingerprint,
             control=None if driving.workspace is None else str(driving.workspace), durable=durable,
             recorded=driving.recorded,

@@ -47,6 +47,7 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     bits: int
     fused: bool
     attempt: str
+    slice_id: str
     generation: int = 1
     dataset: str = ""
     fingerprint: str = ""
@@ -250,7 +251,7 @@ def record_manifest(
     store = PosixStore(Path(spec.control or ""))
     manifest = TaskManifest(
         dataset=spec.dataset, run=spec.run, stage=spec.stage.number, task=spec.task.number, attempt=spec.attempt,
-        generation=spec.generation, slice_id=spec.task.slice_id(), fingerprint=spec.fingerprint, files=files,
+        generation=spec.generation, slice_id=spec.slice_id, fingerprint=spec.fingerprint, files=files,
         exchange=exchange, accounting=accounting, seconds=round(seconds, 6), host=platform.node(), pid=os.getpid(),
     )  # fmt: skip
     return put_manifest(store, manifest)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,8 +23,23 @@ Record = TypeVar("Record", bound=msgspec.Struct)
 
 
 def canonical(value: Any) -> bytes:
-    """Returns the one byte form of a JSON value."""
+    """Returns the one byte form of a JSON value; raises ValueError for NaN, infinity and integers beyond 64 bits."""
+    _refuse_unrecordable(msgspec.to_builtins(value))
     return msgspec.json.encode(value, order="sorted")
+
+
+def _refuse_unrecordable(value: Any) -> None:
+    """Raises ValueError for what another reader would read back as another value, or not at all."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} cannot be recorded")
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        raise ValueError(f"the integer {value} does not fit 64 bits")
+    if isinstance(value, dict):
+        for v in value.values():
+            _refuse_unrecordable(v)
+    elif isinstance(value, (list, tuple)):
+        for v in value:
+            _refuse_unrecordable(v)
 
 
 def encode(record: msgspec.Struct) -> bytes:
@@ -58,7 +74,7 @@ def decode(data: bytes, kind: type[Record], name: str) -> Record:
         body = canonical(envelope["body"])
         whole = set(envelope) == {"body", "len", "sha256"}
         digest = hashlib.sha256(body).hexdigest()
-    except (ValueError, KeyError, TypeError, RecursionError, msgspec.MsgspecError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
         raise CorruptControlFile(f"{name} is torn or not a control file ({error})") from None
     if not whole or envelope["len"] != len(body) or envelope["sha256"] != digest or data != _again(body, digest):
         raise CorruptControlFile(f"{name} does not have the content it was written with (its digest differs)")
@@ -69,6 +85,12 @@ def decode(data: bytes, kind: type[Record], name: str) -> Record:
         return msgspec.convert(envelope["body"], kind)
     except msgspec.ValidationError as error:
         raise CorruptControlFile(f"{name} is not a {kind.__name__}: {error}") from None
+
+
+def body_digest(data: bytes) -> str:
+    """Returns the sha256 that a control file carries: of its body's bytes as written, unknown fields and all."""
+    found: str = json.loads(data)["sha256"]
+    return found
 
 
 def _again(body: bytes, digest: str) -> bytes:

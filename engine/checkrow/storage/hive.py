@@ -34,6 +34,8 @@ def partition_path(values: dict[str, str | None]) -> str:
 
 
 def _encode(text: str) -> str:
+    if text == NULL:
+        return "%5F" + text[1:]  # the text that spells null is not null
     return "".join(chr(b) if b in _SAFE else f"%{b:02X}" for b in text.encode())
 
 

@@ -7,14 +7,13 @@ appears at most once: the committer has read every earlier record before it crea
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Callable
 
 import msgspec
 import pyarrow as pa
 
 from checkrow.errors import CommitConflict, CorruptControlFile, SchemaError, StorageError
-from checkrow.storage.control import MAJOR, canonical, decode, encode
+from checkrow.storage.control import MAJOR, body_digest, decode, encode
 from checkrow.storage.manifest import Accounting
 from checkrow.storage.store import Outcome, PosixStore
 
@@ -102,6 +101,15 @@ class CommitLog:
         CorruptControlFile
             If a record is missing, damaged or not the successor of the one before.
         """
+        return self._read()[0]
+
+    def _read(self) -> tuple[tuple[CommitRecord, ...], str]:
+        """Returns all records and the digest that the next one carries.
+
+        The chain is over the bytes as written, so that a field another version knows does not break it.
+        """
+        # Listed before reading: a record that arrives meanwhile is no gap.
+        listed = [int(k[4:24]) for k in self._store.list("log") if k.endswith(".json") and k[4:24].isdigit()]
         records: list[CommitRecord] = []
         previous = ""
         while True:
@@ -114,14 +122,10 @@ class CommitLog:
             if record.number != len(records) + 1 or record.previous_sha256 != previous:
                 raise CorruptControlFile(f"{key} does not follow the record before it; the log was edited or mixed")
             records.append(record)
-            previous = digest(record)
-        self._refuse_gap(len(records))
-        return tuple(records)
-
-    def _refuse_gap(self, read: int) -> None:
-        numbers = [int(k[4:24]) for k in self._store.list("log") if k.endswith(".json") and k[4:24].isdigit()]
-        if numbers and max(numbers) > read:
-            raise CorruptControlFile(f"{record_key(read + 1)} is missing but later records exist; restore it")
+            previous = body_digest(data)
+        if max(listed, default=0) > len(records):
+            raise CorruptControlFile(f"{record_key(len(records) + 1)} is missing but later records exist; restore it")
+        return tuple(records), previous
 
     def append(
         self,
@@ -148,12 +152,12 @@ class CommitLog:
             If the outcome stays unknown; nothing is deleted then.
         """
         for _ in range(_ATTEMPTS):
-            records = self.read()
+            records, previous = self._read()
             for known in records:
                 if known.token == token:
                     return known
             check(records)
-            record = make(len(records) + 1, digest(records[-1]) if records else "")
+            record = make(len(records) + 1, previous)
             outcome = self._store.put_if_absent(record_key(record.number), encode(record))
             if outcome in {Outcome.CREATED, Outcome.MINE_ALREADY}:
                 return record
@@ -175,11 +179,6 @@ class CommitLog:
 def record_key(number: int) -> str:
     """Returns the key of a log record."""
     return f"log/{number:020d}.json"
-
-
-def digest(record: CommitRecord) -> str:
-    """Returns what the next record carries as `previous_sha256`."""
-    return hashlib.sha256(canonical(record)).hexdigest()
 
 
 def snapshot(records: tuple[CommitRecord, ...], number: int) -> Snapshot:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from checkrow.errors import CorruptControlFile
@@ -57,6 +59,9 @@ class TaskManifest(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
 
 
+_NAME = re.compile(r"(?P<stage>\d+)-(?P<task>\d+)\.g(?P<generation>\d+)\.json")
+
+
 def _key(run: str, stage: int, task: int, generation: int) -> str:
     return f"runs/{run}/manifests/{stage:03d}-{task:06d}.g{generation}.json"
 
@@ -70,12 +75,18 @@ def put_manifest(store: PosixStore, manifest: TaskManifest) -> TaskManifest:
 
 
 def read_manifests(store: PosixStore, run: str, stage: int) -> dict[int, TaskManifest]:
-    """Returns the newest manifest of every finished task of a stage; a damaged one raises CorruptControlFile."""
+    """Returns the newest readable manifest of every finished task of a stage.
+
+    A damaged one is never believed and never removed: its task is done again under the next generation.
+    """
     found: dict[int, TaskManifest] = {}
     for key in store.list(f"runs/{run}/manifests"):
         name = key.rsplit("/", maxsplit=1)[-1]
         if name.startswith(f"{stage:03d}-"):
-            manifest = decode(store.get(key), TaskManifest, key)
+            try:
+                manifest = decode(store.get(key), TaskManifest, key)
+            except CorruptControlFile:
+                continue
             known = found.get(manifest.task)
             if known is None or known.generation < manifest.generation:
                 found[manifest.task] = manifest
@@ -103,15 +114,18 @@ def why_invalid(store: PosixStore, manifest: TaskManifest, *, deep: bool) -> str
     return None
 
 
-def next_generation(store: PosixStore, run: str, stage: int, task: int) -> int:
-    """Returns the generation under which a task's next manifest is written; damaged ones are kept for diagnosis."""
-    prefix = f"{stage:03d}-{task:06d}.g"
-    numbers = [0]
+def newest_generations(store: PosixStore, run: str, stage: int) -> dict[int, int]:
+    """Returns the newest generation under which each task of a stage has a manifest, readable or not.
+
+    A task that is done again writes the next one; damaged manifests are kept for diagnosis.
+    """
+    newest: dict[int, int] = {}
     for key in store.list(f"runs/{run}/manifests"):
         name = key.rsplit("/", maxsplit=1)[-1]
-        if name.startswith(prefix):
-            try:
-                numbers.append(int(name.removeprefix(prefix).removesuffix(".json")))
-            except ValueError:
-                raise CorruptControlFile(f"{key} is not the name of a manifest") from None
-    return max(numbers) + 1
+        found = _NAME.fullmatch(name)
+        if found is None:
+            raise CorruptControlFile(f"{key} is not the name of a manifest")
+        if int(found["stage"]) == stage:
+            task = int(found["task"])
+            newest[task] = max(newest.get(task, 0), int(found["generation"]))
+    return newest

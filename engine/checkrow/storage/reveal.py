@@ -24,22 +24,22 @@ def roll_forward(root: DatasetRoot) -> tuple[CommitRecord, ...]:
     """Reveals every record that has no marker yet; returns all records."""
     log = CommitLog(root.store)
     records = log.read()
-    if len(log.revealed()) == len(records):
-        return records
-    with _one_process(root.control):
-        shown = log.revealed()
-        for record in records:
-            if record.number not in shown:
-                _reveal(root, record)
-                log.mark_revealed(record.number)
-    for record in records:
-        for staged in record.staged.values():
+    if len(log.revealed()) < len(records):
+        with _one_process(root.control):
+            shown = log.revealed()
+            for record in records:
+                if record.number not in shown:
+                    _reveal(root, record)
+                    log.mark_revealed(record.number)
+    # A crash may come between a marker and this; only the newest record can have been left with staged names.
+    for record in records[-1:]:
+        for staged in root.store.list(f"runs/{record.run}/staging"):
             root.store.delete(staged)
     return records
 
 
 def _reveal(root: DatasetRoot, record: CommitRecord) -> None:
-    if record.mode == "replace" and root.data.is_dir():
+    if record.mode == "replace":
         _replace(root, record)
     else:
         _link_all(root.store, record, root.data)
@@ -61,6 +61,9 @@ def _replace(root: DatasetRoot, record: CommitRecord) -> None:
     fresh = done.with_name(done.name + ".new")
     if done.is_dir():
         return
+    if not root.data.is_dir():
+        _first(root, record, fresh)
+        return
     if not _swapped(root, record, fresh):
         _link_all(root.store, record, fresh)
         with typed_errors(f"cannot replace {root.data}"):
@@ -70,6 +73,15 @@ def _replace(root: DatasetRoot, record: CommitRecord) -> None:
     with typed_errors(f"cannot retire the files of {root.data}"):
         fresh.rename(done)
         sync_directory(done.parent)
+
+
+def _first(root: DatasetRoot, record: CommitRecord, fresh: Path) -> None:
+    """Shows a first replacement, with nothing there to swap, in one step too."""
+    _link_all(root.store, record, fresh)
+    with typed_errors(f"cannot publish {root.data}"):
+        make_directories(root.data.parent)
+        fresh.rename(root.data)
+        sync_directory(root.data.parent)
 
 
 def _swapped(root: DatasetRoot, record: CommitRecord, fresh: Path) -> bool:

@@ -68,8 +68,15 @@ def resolve_root(url: str, control: str | None = None) -> DatasetRoot:
 
 def _canonical(url: str) -> Path:
     """Resolves everything but the last name, so that a data root that is itself a link is seen as one."""
-    path = Path(os.path.normpath(local_path(url)))
-    return path.parent.resolve() / path.name if path.name else path
+    path = local_path(url)
+    return path.resolve() if path.name in {"", ".."} else path.parent.resolve() / path.name
+
+
+def _device(path: Path) -> int:
+    """Returns the file system a path is on, or will be on once it is made."""
+    while not path.exists():
+        path = path.parent
+    return path.stat().st_dev
 
 
 def _check(data: Path, control: Path) -> None:
@@ -108,6 +115,10 @@ def ensure_identity(root: DatasetRoot, created_at: str) -> Identity:
         raise ConfigError(
             f"{root.data} holds files that no checkrow run committed; write to another path "
             "(taking over foreign files is not supported yet)"
+        )
+    if _device(root.data) != _device(root.control):
+        raise ConfigError(
+            f"the control root {root.control} is on another file system than {root.data}; choose one on it"
         )
     with typed_errors(f"cannot create {root.control}"):
         make_directories(root.control)

@@ -246,7 +246,13 @@ def local_path(url: str) -> Path:
     """Returns the absolute path of a local URL."""
     if "\0" in url:
         raise ConfigError("a path cannot contain a NUL byte")
-    return Path(url.removeprefix("file://")).expanduser().absolute()
+    path = url
+    if url.startswith("file://"):
+        host, slash, rest = url.removeprefix("file://").partition("/")
+        if host not in {"", "localhost"}:
+            raise ConfigError(f"{url} names the host {host!r}; a file URL of this machine is file:///path")
+        path = slash + rest
+    return Path(path).expanduser().absolute()
 
 
 def list_files(url: str, options: Options, suffix: str = ".parquet") -> tuple[SourceFile, ...]:
@@ -272,14 +278,26 @@ def _list_local(url: str, suffix: str) -> tuple[SourceFile, ...]:
             return (_local_file(top, top.name),)
         if not top.is_dir():
             raise ConfigError(f"there is no file or directory {url!r}")
-        found = []
-        for directory, _, names in os.walk(top):
-            for name in names:
-                path = Path(directory, name)
-                relative = path.relative_to(top).as_posix()
-                if _is_data(relative, suffix):
-                    found.append(_local_file(path, relative))
+        found = [_local_file(p, p.relative_to(top).as_posix()) for p in _walk(top, suffix)]
     return tuple(sorted(found, key=lambda f: f.path))
+
+
+def _walk(top: Path, suffix: str) -> Iterator[Path]:
+    """Yields data files, through linked directories too; one that cannot be read is an error, never left out."""
+    seen: set[tuple[int, int]] = set()
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for directory, below, names in os.walk(top, onerror=refuse, followlinks=True):
+        stat = Path(directory).stat()
+        if (stat.st_dev, stat.st_ino) in seen:
+            raise ConfigError(f"{directory} is reached twice through links; every file would be read twice")
+        seen.add((stat.st_dev, stat.st_ino))
+        below[:] = [b for b in below if not b.startswith(("_", "."))]
+        for name in names:
+            if _is_data(Path(directory, name).relative_to(top).as_posix(), suffix):
+                yield Path(directory, name)
 
 
 def _local_file(path: Path, relative: str) -> SourceFile:
@@ -316,7 +334,7 @@ def _remote_file(url: str, relative: str, info: dict[str, Any]) -> SourceFile:
     return SourceFile(url=url, path=relative, size_bytes=size, version=":".join([*marks, str(size)]))
 
 
-def _mark(value: Any) -> str:  # noqa: ANN401
+def _mark(value: Any) -> str:
     """Returns a version mark as text; a time is the same instant whether a listing gives a number or a datetime."""
     return repr(value.timestamp()) if isinstance(value, dt.datetime) else str(value)
 
