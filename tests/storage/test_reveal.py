@@ -116,6 +116,27 @@ def test_staged_names_are_gone_after_a_kill_between_marker_and_cleaning(tmp_path
     assert root.store.list("runs/new/staging") == ()
 
 
+def test_staged_names_of_every_record_are_removed_when_one_process_reveals_two(tmp_path: Path) -> None:
+    root = new_dataset(tmp_path / "t")
+    committer(root, "dead", OLD)()
+    committer(root, "alive", NEW)()
+    roll_forward(root)
+    assert root.store.list("runs/dead/staging") == ()
+    assert root.store.list("runs/alive/staging") == ()
+
+
+def test_a_first_replacement_revealed_again_retires_nothing(tmp_path: Path) -> None:
+    """A kill between its rename and its marker made the second try swap the new tree with a copy of itself."""
+    root = new_dataset(tmp_path / "t")
+    committer(root, "new", NEW, "replace")()
+    roll_forward(root)
+    retired = sorted((root.control / "retired").rglob("*.parquet"))
+    root.store.delete("log/00000000000000000001.revealed")
+    roll_forward(root)
+    assert glob_view(root) == digests(NEW)
+    assert sorted((root.control / "retired").rglob("*.parquet")) == retired == []
+
+
 def _first_unlink_after_marker(root: DatasetRoot) -> Crash:
     """Returns the crash at the first staged name that is removed: found by counting calls on a copy."""
     twin = _copy(root, root.data.parent / "twin")

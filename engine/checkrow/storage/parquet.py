@@ -106,7 +106,7 @@ def _stored(value: Any, dtype: str) -> Scalar:
             return value
         case float() if types.is_float(dtype) and value == value:
             return value
-        case Decimal() if types.is_decimal(dtype):
+        case Decimal() if types.is_decimal(dtype) and not types.is_wide(dtype):
             return int(value.scaleb(types.decimal_shape(dtype)[1]))
         case dt.datetime():
             return None  # units and zones of timestamps differ between writers
