@@ -10,15 +10,17 @@ import pyarrow.parquet as pq
 import pytest
 
 import checkrow as cr
+from checkrow.expressions.expression import Expr
 
 
-def _write(place: Path, table: pa.Table, condition: object = None) -> list[object]:
+def _write(place: Path, table: pa.Table, condition: Expr | None = None) -> list[object]:
     pq.write_table(table, place / "in.parquet")
     dataset = cr.scan(str(place / "in.parquet"))
     if condition is not None:
         dataset = dataset.filter(condition)
     dataset.write_parquet(str(place / "out"))
-    return cr.scan(str(place / "out")).collect().column("x").to_pylist()
+    found: list[object] = cr.scan(str(place / "out")).collect().column("x").to_pylist()
+    return found
 
 
 WIDE = [Decimal(10) ** 24, None, Decimal(-5)]

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ class TestPosixStore:
         for at in range(1, 100):
             store = PosixStore(tmp_path / str(at))
             store.root.mkdir()
-            if run_until(Crash(at, after_effect=after_effect), lambda s=store: s.put_if_absent("log/1", content)):
+            if run_until(Crash(at, after_effect=after_effect), partial(store.put_if_absent, "log/1", content)):
                 assert at > 5
                 return
             left = {p.name: p.read_bytes() for p in store.root.rglob("*") if p.is_file()}

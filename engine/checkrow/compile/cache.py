@@ -63,19 +63,18 @@ class DriverCache:
         self._jit = jit
         self._lock = threading.Lock()
         self._functions: dict[str, Callable[..., tuple[int, int, int]]] = {}
-        self._ready: set[tuple[str, object]] = set()
+        self._ready: set[str] = set()
 
     def function(self, driver: Driver) -> Callable[..., tuple[int, int, int]]:
         """Returns a driver's function, importing its file (written first when it is missing)."""
-        digest = driver.digest()
         with self._lock:
-            if digest not in self._functions:
-                self._functions[digest] = self._import(driver, digest)
-            return self._functions[digest]
+            if driver.digest not in self._functions:
+                self._functions[driver.digest] = self._import(driver)
+            return self._functions[driver.digest]
 
     def is_compiled(self, driver: Driver) -> bool:
         """Tells whether machine code for a driver is in the cache already."""
-        return any((self.directory / "__pycache__").glob(f"d_{driver.digest()}.*.nbi"))
+        return any((self.directory / "__pycache__").glob(f"d_{driver.digest}.*.nbi"))
 
     def prepare(self, driver: Driver, args: tuple[object, ...]) -> Callable[..., tuple[int, int, int]]:
         """Returns a driver's function with machine code for the types of these arguments.
@@ -88,13 +87,12 @@ class DriverCache:
         function = self.function(driver)
         if not self._jit:
             return function
-        signature = tuple(numba.typeof(a) for a in args)
-        key = (driver.digest(), signature)
-        if key not in self._ready:
+        # The digest covers the types of all arguments, so one signature belongs to it.
+        if driver.digest not in self._ready:
             with self._lock:
-                if key not in self._ready:
-                    self._compile(driver, function, signature)
-                    self._ready.add(key)
+                if driver.digest not in self._ready:
+                    self._compile(driver, function, tuple(numba.typeof(a) for a in args))
+                    self._ready.add(driver.digest)
         return function
 
     def _compile(self, driver: Driver, function: Callable[..., object], signature: tuple[object, ...]) -> None:
@@ -127,7 +125,7 @@ class DriverCache:
             dispatcher.compile(signature)
 
     def _forget(self, driver: Driver) -> None:
-        for path in (self.directory / "__pycache__").glob(f"d_{driver.digest()}.*.nb?"):
+        for path in (self.directory / "__pycache__").glob(f"d_{driver.digest}.*.nb?"):
             path.unlink(missing_ok=True)
 
     def _check_returns(self, spec: KernelSpec) -> None:
@@ -146,16 +144,16 @@ class DriverCache:
                         f"{where} returns {part} for {field.name!r}, declared {field.dtype}; convert it"
                     )
 
-    def _import(self, driver: Driver, digest: str) -> Callable[..., tuple[int, int, int]]:
+    def _import(self, driver: Driver) -> Callable[..., tuple[int, int, int]]:
         self._open()
         imports = []
         for number, spec in enumerate(driver.kernels):
             module = _kernel_module(spec)
             self._write(module, _kernel_source(spec))
             imports.append(f"from {_PACKAGE}.{module} import {spec.name} as k{number}\n")
-        self._write(f"d_{digest}", _PRELUDE + "".join(imports) + "\n\n" + driver.source)
+        self._write(f"d_{driver.digest}", _PRELUDE + "".join(imports) + "\n\n" + driver.source)
         importlib.invalidate_caches()
-        function: Callable[..., tuple[int, int, int]] = importlib.import_module(f"{_PACKAGE}.d_{digest}").drive
+        function: Callable[..., tuple[int, int, int]] = importlib.import_module(f"{_PACKAGE}.d_{driver.digest}").drive
         return function
 
     def _open(self) -> None:

@@ -32,7 +32,8 @@ class Driver:
     """A generated loop and how to call it.
 
     `inputs` are the nodes whose arrays are passed first (values, then validity in the masked variant); `literals` and
-    `parameters` follow as scalars. `checked` are the nodes a status detail points to.
+    `parameters` follow as scalars. `checked` are the nodes a status detail points to. `digest` is the identity of the
+    machine code: text, types of all arguments, and kernels.
     """
 
     source: str
@@ -42,13 +43,7 @@ class Driver:
     parameters: tuple[tuple[str, int | float | bool], ...]
     kernels: tuple[KernelSpec, ...]
     checked: tuple[Node, ...]
-
-    def digest(self) -> str:
-        """Returns the identity of the machine code: text, types and kernels."""
-        kinds = [n.dtype for n in (*self.inputs, *self.literals)]
-        kernels = [(k.fingerprint, k.name) for k in self.kernels]
-        values = [type(v).__name__ for _, v in self.parameters]
-        return hashlib.sha256(repr((self.source, kinds, kernels, values)).encode()).hexdigest()[:24]
+    digest: str
 
 
 def needs_mask(nodes: tuple[Node, ...]) -> bool:
@@ -65,6 +60,7 @@ def aggregate_driver(
     *,
     masked: bool,
     direct: bool,
+    unsplit: frozenset[int] = frozenset(),
 ) -> Driver:
     """Returns the driver that updates group states.
 
@@ -78,14 +74,17 @@ def aggregate_driver(
         Whether validity arrays are passed.
     direct : bool
         Whether the one key word addresses the group table directly.
+    unsplit : frozenset of int
+        Exact sums whose values are so small that their low half alone holds them for a while.
     """
     body = Body(masked=masked)
+    body.before_return = "groups[1] += kept"
     _emit_filters(body, predicates)
     _emit_words(body, keys, fields, words)
     _emit_lookup(body, words, direct=direct)
-    arrays = _emit_states(body, states)
+    arrays = _emit_states(body, states, unsplit)
     tail = ["base", "limit", "shift", "slots", "groups", "capacity", *(f"w_{j}" for j in range(words)), *arrays]
-    return _finish(body, tail, ["return stop, 0, 0"])
+    return _finish(body, tail, ["groups[1] += kept", "return stop, 0, 0"], ["kept = 0"])
 
 
 def row_driver(predicates: tuple[Node, ...], outputs: tuple[Node, ...], *, masked: bool) -> Driver:
@@ -134,7 +133,7 @@ def _emit_words(body: Body, keys: tuple[Node, ...], fields: tuple[KeyField, ...]
             with body.block(f"if not {value.valid}:"):
                 body.line(f"{bits} = np.uint64(0)")
         with body.block(f"if {bits} > limit[{number}]:"):
-            body.line(f"return i, {KEY_RANGE}, {field.key}")
+            body.stop(KEY_RANGE, field.key)
         body.line(f"w{field.word} |= {bits} << shift[{number}]")
 
 
@@ -152,7 +151,7 @@ def _emit_lookup(body: Body, words: int, *, direct: bool) -> None:
         body.line("g = slots[w0]")
         with body.block("if g < 0:"):
             with body.block("if groups[0] >= capacity:"):
-                body.line(f"return i, {FULL}, 0")
+                body.stop(FULL)
             body.line("g = np.int32(groups[0])")
             body.line("slots[w0] = g")
             body.line("w_0[g] = np.int64(w0)")
@@ -162,37 +161,37 @@ def _emit_lookup(body: Body, words: int, *, direct: bool) -> None:
     tables = ", ".join(f"w_{j}" for j in range(words))
     body.line(f"g = find_or_insert_{words}({given}, slots, {tables}, groups, capacity)")
     with body.block("if g < 0:"):
-        body.line(f"return i, {FULL}, 0")
+        body.stop(FULL)
 
 
-def _emit_states(body: Body, states: tuple[State, ...]) -> list[str]:
+def _emit_states(body: Body, states: tuple[State, ...], unsplit: frozenset[int]) -> list[str]:
     """Emits the updates and returns the names of the state arrays."""
     # Arguments are computed before any update, so that a row that stops the loop has changed nothing.
     for state in states:
         if state.arg is not None:
             body.value(state.arg)
-    body.line("groups[1] += 1")
+    body.line("kept += 1")
     names: list[str] = []
     for number, state in enumerate(states):
         arrays = [f"s{number}_{j}" for j in range(len(STATE_ARRAYS[state.kind]))]
         names += arrays
-        _emit_update(body, state, arrays)
+        _emit_update(body, state, arrays, split=number not in unsplit)
     return names
 
 
-def _emit_update(body: Body, state: State, arrays: list[str]) -> None:
+def _emit_update(body: Body, state: State, arrays: list[str], *, split: bool) -> None:
     if state.arg is None:
         body.line(f"{arrays[0]}[g] += 1")
         return
     value = body.value(state.arg)
     if value.valid == "True":
-        _emit_valid_update(body, state, value.name, arrays)
+        _emit_valid_update(body, state, value.name, arrays, split=split)
         return
     with body.block(f"if {value.valid}:"):
-        _emit_valid_update(body, state, value.name, arrays)
+        _emit_valid_update(body, state, value.name, arrays, split=split)
 
 
-def _emit_valid_update(body: Body, state: State, x: str, arrays: list[str]) -> None:
+def _emit_valid_update(body: Body, state: State, x: str, arrays: list[str], *, split: bool) -> None:
     first = arrays[0]
     match state.kind:
         case "valid":
@@ -201,6 +200,9 @@ def _emit_valid_update(body: Body, state: State, x: str, arrays: list[str]) -> N
             wide = body.fresh()
             text = f"(1 if {x} else 0)" if state.arg is not None and state.arg.dtype == "bool" else x
             body.line(f"{wide} = np.int64({text})")
+            if not split:
+                body.line(f"{first}[g] += {wide}")
+                return
             body.line(f"{first}[g] += {wide} & 0xFFFFFFFF")
             body.line(f"{arrays[1]}[g] += {wide} >> 32")
         case "sum_float":
@@ -220,7 +222,7 @@ def fusible_state(state: State) -> bool:
     return state.kind != "sum_wide" and (state.arg is None or fusible(state.arg))
 
 
-def _finish(body: Body, tail: list[str], end: list[str]) -> Driver:
+def _finish(body: Body, tail: list[str], end: list[str], begin: list[str] | None = None) -> Driver:
     heads = ["start", "stop"]
     for j, node in enumerate(body.inputs):
         heads.append(f"c{j}")
@@ -233,12 +235,18 @@ def _finish(body: Body, tail: list[str], end: list[str]) -> Driver:
         f"# inputs: {kinds}",
         "@jit",
         f"def drive({', '.join([*heads, *tail])}):",
+        *(f"    {b}" for b in begin or []),
         "    for i in range(start, stop):",
         *body.lines,
         *(f"    {e}" for e in end),
     ]
+    source = "\n".join(lines) + "\n"
+    dtypes = [n.dtype for n in (*body.inputs, *body.literals)]
+    named = [(k.fingerprint, k.name) for k in body.kernels]
+    values = [type(v).__name__ for _, v in body.parameters]
     return Driver(
-        source="\n".join(lines) + "\n",
+        source=source,
+        digest=hashlib.sha256(repr((source, dtypes, named, values)).encode()).hexdigest()[:24],
         masked=body.masked,
         inputs=tuple(body.inputs),
         literals=tuple(body.literals),

@@ -87,6 +87,7 @@ class Body:
         self.kernels: list[KernelSpec] = []
         self.parameters: list[tuple[str, int | float | bool]] = []
         self.ranged: list[Node] = []
+        self.before_return = ""
         self._scopes: list[dict[Node, Value]] = [{}]
         self._depth = 2
         self._count = 0
@@ -109,6 +110,12 @@ class Body:
             self.line("pass")
         self._scopes.pop()
         self._depth -= 1
+
+    def stop(self, status: int, detail: int = 0) -> None:
+        """Adds a return that leaves row `i` undone."""
+        if self.before_return:
+            self.line(self.before_return)
+        self.line(f"return i, {status}, {detail}")
 
     def fresh(self) -> str:
         """Returns a new variable name."""
@@ -295,7 +302,7 @@ class Body:
         elif spec.nulls == "forbid":
             self.ranged.append(node)
             with self.block(f"if not {valid}:"):
-                self.line(f"return i, {NULL_FORBIDDEN}, {len(self.ranged) - 1}")
+                self.stop(NULL_FORBIDDEN, len(self.ranged) - 1)
             self.line(f"{made.name} = {text}")
             made = Value(made.name)
         else:
@@ -315,4 +322,4 @@ class Body:
         low, high = types.integer_range(dtype)
         self.ranged.append(node)
         with self.block(f"if {name} < {low} or {name} > {high}:"):
-            self.line(f"return i, {OUT_OF_RANGE}, {len(self.ranged) - 1}")
+            self.stop(OUT_OF_RANGE, len(self.ranged) - 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from checkrow.expressions.bounds import Interval
 from checkrow.expressions.nodes import Node, columns_of
 from checkrow.expressions.types import is_float, is_text
-from checkrow.operators.arrow import from_arrow
+from checkrow.operators.arrow import from_arrow, to_arrow
 from checkrow.operators.column import Column
 from checkrow.operators.strings import StringTable
 from checkrow_kernels.bounds import minmax_int
@@ -19,25 +20,59 @@ ROWS = 131_072
 
 
 class Batch:
-    """Rows of a slice; `first_row` is the row number of the first one within `origin`, for messages."""
+    """Rows of a slice.
+
+    Parameters
+    ----------
+    raw : pyarrow.RecordBatch
+        The rows as they were decoded; columns named in `unscaled` are decimals in the form of their integers.
+    tables : dict
+        String tables of the slice, by column.
+    dtypes : dict
+        Column types by name.
+    origin : str
+        Where the rows come from, for messages.
+    first_row : int
+        Row number of the first one within `origin`.
+    """
 
     def __init__(
-        self, arrow: pa.RecordBatch, tables: dict[str, StringTable], dtypes: dict[str, str], origin: str, first_row: int
+        self,
+        raw: pa.RecordBatch,
+        tables: dict[str, StringTable],
+        dtypes: dict[str, str],
+        origin: str,
+        first_row: int,
+        unscaled: frozenset[str] = frozenset(),
     ) -> None:
-        self.arrow = arrow
-        self.rows = arrow.num_rows
+        self._raw = raw
+        self.rows = raw.num_rows
         self.origin = origin
         self.first_row = first_row
         self._tables = tables
         self._dtypes = dtypes
+        self._unscaled = unscaled
         self._columns: dict[str, Column] = {}
         self._ranges: dict[str, Interval] = {}
+
+    @cached_property
+    def arrow(self) -> pa.RecordBatch:
+        """The rows as Arrow has them, every column of its own type."""
+        if not self._unscaled:
+            return self._raw
+        names = self._raw.schema.names
+        arrays = [to_arrow(self.column(n)) if n in self._unscaled else self._raw.column(n) for n in names]
+        return pa.RecordBatch.from_arrays(arrays, names=names)
 
     def column(self, name: str) -> Column:
         """Returns a column as arrays."""
         if name not in self._columns:
-            array = self.arrow.column(name)
-            self._columns[name] = from_arrow(array, self._dtypes[name], self._tables.get(name))
+            array = self._raw.column(name)
+            if name in self._unscaled:
+                plain = from_arrow(array, "int64")
+                self._columns[name] = Column(self._dtypes[name], plain.values, plain.valid)
+            else:
+                self._columns[name] = from_arrow(array, self._dtypes[name], self._tables.get(name))
         return self._columns[name]
 
     def replaced(self, arrow: pa.RecordBatch) -> Batch:
@@ -46,7 +81,7 @@ class Batch:
 
     def has_nulls(self, nodes: tuple[Node, ...]) -> bool:
         """Tells whether a column that nodes read holds a null here."""
-        return any(self.arrow.column(name).null_count for name in columns_of(*nodes))
+        return any(self._raw.column(name).null_count for name in columns_of(*nodes))
 
     def ranges(self, names: tuple[str, ...]) -> dict[str, Interval]:
         """Returns the smallest and largest stored integer of columns in this batch."""

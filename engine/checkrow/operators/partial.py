@@ -13,7 +13,7 @@ from checkrow.compile.driver import DONE, FULL, KEY_RANGE, Driver, aggregate_dri
 from checkrow.compile.emit import fusible
 from checkrow.expressions import types
 from checkrow.expressions.bounds import Interval, interval
-from checkrow.expressions.nodes import Node
+from checkrow.expressions.nodes import Node, columns_of
 from checkrow.operators.arrow import from_arrow
 from checkrow.operators.batch import Batch
 from checkrow.operators.column import Column, Columns
@@ -66,6 +66,7 @@ class PartialAggregate:
         self._table = GroupTable(self._layout(ranges), aggregation.states)
         self._nodes = (*predicates, *self._keys, *(s.arg for s in aggregation.states if s.arg is not None))
         self._proof = RangeProof(self._nodes)
+        self._headroom = _Headroom(self._table)
         self._fusible = self._can_fuse() and (fused or cache.is_compiled(self._driver(masked=False)))
         self._drivers: dict[tuple[object, ...], Driver] = {}
 
@@ -83,11 +84,11 @@ class PartialAggregate:
         plain = all(fusible(p) for p in self._predicates) and all(fusible_state(s) for s in self._aggregation.states)
         return plain and all(fusible(k) or k.op == "col" for k in self._keys) and self._table.layout.words <= 2
 
-    def _driver(self, *, masked: bool) -> Driver:
+    def _driver(self, *, masked: bool, unsplit: frozenset[int] = frozenset()) -> Driver:
         plan = self._table.layout
         return aggregate_driver(
             self._predicates, self._keys, self._aggregation.states, plan.fields, plan.words,
-            masked=masked or needs_mask(self._nodes), direct=plan.direct,
+            masked=masked or needs_mask(self._nodes), direct=plan.direct, unsplit=unsplit,
         )  # fmt: skip
 
     @property
@@ -111,9 +112,12 @@ class PartialAggregate:
         row = 0
         while row < batch.rows:
             plan = self._table.layout
-            variant = (masked, plan.direct, plan.fields)
+            unsplit = self._headroom.grant(batch, row)
+            if len(unsplit) < len(self._headroom.sums):
+                unsplit = frozenset()
+            variant = (masked, plan.direct, plan.fields, unsplit)
             if variant not in self._drivers:
-                self._drivers[variant] = self._driver(masked=masked)
+                self._drivers[variant] = self._driver(masked=masked, unsplit=unsplit)
             driver = self._drivers[variant]
             args = (row, batch.rows, *input_arrays(driver, batch), *scalar_arguments(driver), *self._table_arguments())
             row, status, detail = run_driver(self._cache, driver, args, batch)
@@ -198,6 +202,47 @@ class PartialAggregate:
                 columns.append(Column(_exchange_type(self._aggregation.states[number]), array[:count]))
                 names.append(state_name(number, part))
         return Columns(tuple(names), tuple(columns), count)
+
+
+class _Headroom:
+    """How far the low halves of exact sums may still be filled before they have to be carried.
+
+    While values are small, one addition per row is exact; the bound is kept per state from the batches' actual ranges.
+    """
+
+    _LIMIT = 2**62
+
+    def __init__(self, table: GroupTable) -> None:
+        self._table = table
+        self.sums = [n for n, s in enumerate(table.states) if s.kind == "sum_int"]
+        self._args = {n: table.states[n].arg for n in self.sums}
+        self._columns = columns_of(*(a for a in self._args.values() if a is not None))
+        self._used = dict.fromkeys(self.sums, 0)
+
+    def grant(self, batch: Batch, row: int) -> frozenset[int]:
+        """Returns the sums that the rest of a batch may add to their low half alone; counts them as added.
+
+        The others are split row by row, which fills the low half by less than 2**32 per row: also counted.
+        """
+        ranges = batch.ranges(self._columns)
+        rows = batch.rows - row
+        granted = []
+        for number in self.sums:
+            arg = self._args[number]
+            found = interval(arg, ranges) if arg is not None else None
+            largest = max(abs(found[0]), abs(found[1])) if found is not None else self._LIMIT
+            fill = max(largest, 2**32) * rows
+            if self._used[number] + min(fill, 2**32 * rows) > self._LIMIT or (
+                fill <= self._LIMIT < self._used[number] + fill
+            ):
+                self._table.normalise()
+                self._used = dict.fromkeys(self.sums, 2**32)
+            if self._used[number] + fill <= self._LIMIT:
+                granted.append(number)
+                self._used[number] += fill
+            else:
+                self._used[number] += 2**32 * rows
+        return frozenset(granted)
 
 
 def _exchange_type(state: State) -> str:

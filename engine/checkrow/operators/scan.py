@@ -52,7 +52,9 @@ class SliceReader:
         for piece in pieces:
             file = self._files[piece.file]
             names = tuple(f.name for f in self._columns if f.name not in file.partition)
-            reader = ParquetReader(self._opener(file), file.path, names, tuple(c for c in self._coded if c in names))
+            reader = ParquetReader(
+                self._opener(file), file.path, names, tuple(c for c in self._coded if c in names), self._dtypes
+            )
             try:
                 for index in range(piece.start, piece.stop):
                     if file.row_groups[index].rows:
@@ -63,18 +65,21 @@ class SliceReader:
     def _row_group(self, file: DataFile, reader: ParquetReader, index: int) -> Iterator[Batch]:
         first = 0
         for arrow in reader.batches(index):
-            arrays = [self._conform(file, arrow, field) for field in self._columns]
+            arrays = [self._conform(file, arrow, field, reader.unscaled) for field in self._columns]
             plain = pa.RecordBatch.from_arrays(arrays, names=[f.name for f in self._columns]) if arrays else arrow
-            yield Batch(plain, self.tables, self._dtypes, f"{file.path}, row group {index}", first)
+            origin = f"{file.path}, row group {index}"
+            yield Batch(plain, self.tables, self._dtypes, origin, first, reader.unscaled)
             first += arrow.num_rows
 
-    def _conform(self, file: DataFile, arrow: pa.RecordBatch, field: Field) -> pa.Array:
+    def _conform(self, file: DataFile, arrow: pa.RecordBatch, field: Field, unscaled: frozenset[str]) -> pa.Array:
         wanted = types.parse_type(field.dtype)
         if field.name in file.partition:
             return _partition_value(file, field, wanted, arrow.num_rows)
         if field.name not in arrow.schema.names:
             return pa.nulls(arrow.num_rows, wanted)
         array = arrow.column(field.name)
+        if field.name in unscaled:
+            return array if pa.types.is_int64(array.type) else array.cast(pa.int64())
         if array.type == wanted or (pa.types.is_dictionary(array.type) and types.type_text(array.type) == field.dtype):
             return array
         return convert(array, field, file.path)

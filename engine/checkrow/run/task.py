@@ -198,11 +198,12 @@ class _Work:
         """Yields the groups of this task's partitions, merged from all slices."""
         schema = source.aggregation.schema()
         dtypes = {f.name: f.dtype for f in schema}
+        held = [i.partition_rows for i in self.inputs]
         for number in range(self.spec.task.first, self.spec.task.last):
+            if source.aggregation.keys and not any(rows[number] for rows in held):
+                continue
             parts = [i.partition(number) for i in self.inputs]
             self.rows_in += sum(p.rows for p in parts)
-            if not any(p.rows for p in parts) and source.aggregation.keys:
-                continue
             merged: Columns = merge_partition(source.aggregation, parts)
             self.rows_merged_away += sum(p.rows for p in parts) - merged.rows
             whole = to_batch(merged, schema)

@@ -18,6 +18,7 @@ from checkrow.errors import CorruptInput
 from checkrow.expressions import types
 from checkrow.expressions.nodes import Scalar
 from checkrow.plan.source import ColumnRange, RowGroup
+from checkrow.storage.footer import PlainFooter, plain_footer
 
 Opened = Any  # a path or a binary file object, as `pyarrow.parquet` takes them
 ROWS = 131_072
@@ -142,11 +143,20 @@ class ParquetReader:
         Columns to decode; those the file lacks are left out.
     coded : tuple of str
         Text columns to deliver dictionary-encoded.
+    dtypes : dict
+        Types of the columns in the dataset. One-word decimals that the file stores as integers of the same scale are
+        delivered as int64, unscaled; `unscaled` names them.
     """
 
-    def __init__(self, opened: Opened, name: str, columns: tuple[str, ...], coded: tuple[str, ...]) -> None:
+    def __init__(
+        self, opened: Opened, name: str, columns: tuple[str, ...], coded: tuple[str, ...], dtypes: dict[str, str]
+    ) -> None:
         self._name = name
-        self._file = _open(opened, name, read_dictionary=list(coded), pre_buffer=not isinstance(opened, (str, Path)))
+        local = isinstance(opened, str)
+        footer = _plain(Path(opened), columns, dtypes) if local else None
+        self.unscaled = frozenset(footer.decimals) if footer is not None else frozenset()
+        options = {} if footer is None else {"metadata": footer.metadata}
+        self._file = _open(opened, name, read_dictionary=list(coded), pre_buffer=not local, **options)
         held = set(self._file.schema_arrow.names)
         self._columns = [c for c in columns if c in held]
 
@@ -175,6 +185,23 @@ class ParquetReader:
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
+
+
+_UNCHANGED = ("int", "uint", "float", "double", "bool", "date32", "string", "decimal128")
+
+
+def _plain(path: Path, columns: tuple[str, ...], dtypes: dict[str, str]) -> PlainFooter | None:
+    """Returns the footer that shows wanted decimals as integers, when it leaves every other column as it is."""
+    narrow = [c for c in columns if types.is_decimal(dtypes[c]) and not types.is_wide(dtypes[c])]
+    if not narrow or not all(dtypes[c].startswith(_UNCHANGED) for c in columns):
+        return None
+    try:
+        footer = plain_footer(path, narrow)
+    except OSError:
+        return None  # the reader proper meets the same error and names it
+    if footer is None or any(types.decimal_shape(dtypes[n])[1] != scale for n, (_, scale) in footer.decimals.items()):
+        return None
+    return footer
 
 
 class ParquetWriter:
