@@ -16,7 +16,7 @@ from checkrow.storage.log import CommitLog, current, snapshot
 from checkrow.storage.parquet import read_key_value, read_schema
 from checkrow.storage.reveal import locate, roll_forward
 from checkrow.storage.roots import DatasetRoot, read_identity, resolve_root
-from checkrow.storage.store import SourceFile, is_local, list_files, open_input
+from checkrow.storage.store import SourceFile, is_local, list_files, local_path, open_input
 
 Options = dict[str, str | int | float | bool | None]
 
@@ -135,13 +135,13 @@ def _committed(root: DatasetRoot, schema: pa.Schema | None) -> _Listing:
 
 
 def _refuse_orphan(url: str, first: SourceFile, options: Options) -> None:
-    """Refuses files that a checkrow run wrote when their control root is not there: which of them count is unknown."""
-    if (
-        read_key_value(open_input(first.url, options), first.path, b"checkrow.dataset") is not None
-        and "=" not in first.path
-    ):
-        if first.url == url or first.path == first.url:
-            return
+    """Refuses files that a checkrow run wrote when their control root is not there: which of them count is unknown.
+
+    A single file named by itself is what it is.
+    """
+    if is_local(url) and local_path(url).is_file():
+        return
+    if read_key_value(open_input(first.url, options), first.path, b"checkrow.dataset") is not None:
         raise CorruptControlFile(
             f"{url} was written by checkrow but its control root {url.rstrip('/')}.checkrow is missing; "
             "restore it, or name it with control="

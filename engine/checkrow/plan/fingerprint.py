@@ -7,6 +7,7 @@ are not part of it.
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Any
 
 import msgspec
@@ -33,7 +34,23 @@ def _without(value: Any) -> Any:
         return {k: _without(v) for k, v in value.items() if k not in _LEFT_OUT}
     if isinstance(value, (list, tuple)):
         return [_without(v) for v in value]
-    return value
+    return recordable(value)
+
+
+def recordable(value: Any) -> Any:
+    """Returns plain data with NaN and infinities as `{"$float": "inf"}`: JSON cannot hold them, msgspec writes null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"$float": repr(value)}
+    if isinstance(value, dict):
+        return {k: recordable(v) for k, v in value.items()}
+    return [recordable(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def recorded(value: Any) -> Any:
+    """Returns what `recordable` was given."""
+    if isinstance(value, dict):
+        return float(value["$float"]) if value.keys() == {"$float"} else {k: recorded(v) for k, v in value.items()}
+    return [recorded(v) for v in value] if isinstance(value, list) else value
 
 
 def _digest(value: Any) -> str:

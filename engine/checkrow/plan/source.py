@@ -40,8 +40,8 @@ class DataFile(msgspec.Struct, frozen=True, kw_only=True):
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """A dataset to scan: where it is, what it looks like, and which files it has.
 
-    `snapshot` is the commit number for datasets checkrow wrote, else None. Credentials never stand here:
-    `options_name` is a reference that the process resolves.
+    `snapshot` is the commit number for datasets checkrow wrote, else None. `storage_options` may hold credentials: they
+    are part of no fingerprint and are taken out before anything is recorded.
     """
 
     url: str

@@ -18,13 +18,14 @@ import msgspec
 
 from checkrow.errors import CheckrowError, ClusterError, ConfigError
 from checkrow.operators.exchange import ExchangeOutput
+from checkrow.plan.fingerprint import recordable, recorded
 from checkrow.run.executor import Done
 from checkrow.run.task import TaskResult, TaskSpec, run_task
 
 
 def run_encoded(spec: bytes, inputs: tuple[str, ...]) -> TaskResult:
     """Runs a task that travelled as JSON; executed by a worker."""
-    return run_task(msgspec.json.decode(spec, type=TaskSpec), inputs)
+    return run_task(msgspec.convert(recorded(msgspec.json.decode(spec)), TaskSpec), inputs)
 
 
 def sees(path: str, text: str) -> bool:
@@ -83,7 +84,9 @@ class DaskExecutor:
             raise ClusterError("a cluster task was given rows in memory instead of files")
         name = f"checkrow-{spec.run[:8]}-stage{spec.stage.number}-{spec.task.number:06d}-{spec.attempt}"
         try:
-            future = self._client.submit(run_encoded, msgspec.json.encode(spec), paths, key=name, pure=False)
+            future = self._client.submit(
+                run_encoded, msgspec.json.encode(recordable(msgspec.to_builtins(spec))), paths, key=name, pure=False
+            )
         except (OSError, RuntimeError) as error:
             raise ClusterError(f"the cluster does not take tasks: {error}") from None
         number = spec.task.number

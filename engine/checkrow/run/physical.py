@@ -78,6 +78,22 @@ def physical_plan(relation: Relation, sink: ParquetSink | CollectSink, target_by
     )
 
 
+def options_of(plan: PhysicalPlan) -> dict[str, str | int | float | bool | None]:
+    """Returns the storage options of a plan's source."""
+    source = plan.stages[0].source
+    return source.source.storage_options if isinstance(source, ScanSource) else {}
+
+
+def with_options(plan: PhysicalPlan, options: dict[str, str | int | float | bool | None]) -> PhysicalPlan:
+    """Returns a plan whose source is opened with other storage options."""
+    first = plan.stages[0]
+    if not isinstance(first.source, ScanSource):
+        return plan
+    source = msgspec.structs.replace(first.source.source, storage_options=options)
+    first = msgspec.structs.replace(first, source=msgspec.structs.replace(first.source, source=source))
+    return msgspec.structs.replace(plan, stages=(first, *plan.stages[1:]))
+
+
 def _bits(stage: Stage, rows: int) -> int:
     keyed = isinstance(stage.sink, ExchangeSink) and bool(stage.sink.aggregation.keys)
     return partition_bits(rows) if keyed else 0

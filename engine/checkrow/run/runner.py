@@ -21,12 +21,13 @@ from checkrow.errors import ResumeMismatch, RunInterrupted, TaskError
 from checkrow.events import Event, Listener, RunFinished, RunStarted, to_all
 from checkrow.expressions import types
 from checkrow.operators.exchange import ExchangeOutput, FileExchange
+from checkrow.plan.fingerprint import recordable, recorded
 from checkrow.plan.slices import Task, partition_tasks
 from checkrow.plan.stages import CollectSink, MergeSource, ParquetSink, ScanSource, Stage
 from checkrow.run.executor import Executor
 from checkrow.run.instance import Instance, token_of
 from checkrow.run.lifecycle import Status
-from checkrow.run.physical import PhysicalPlan
+from checkrow.run.physical import PhysicalPlan, options_of, with_options
 from checkrow.run.stage import CHECKPOINT_INTERVAL_S, Driving, StageDriver, StageOutcome, tasks_from_json, tasks_to_json
 from checkrow.storage.log import (
     OUTPUT,
@@ -202,18 +203,20 @@ class _Writing:
                 raise ResumeMismatch(_difference(known, self._plan))
         elif known is None and self._options.resume == "require":
             raise ResumeMismatch("resume='require', but this instance has no unfinished run")
+        plan = recordable(msgspec.to_builtins(with_options(self._plan, {})))
         record = RunRecord(
             run=self._options.new_id(), dataset=self._dataset, token=token, instance=instance_id,
             generation=generation, job=self._instance.job, job_file=self._instance.file,
             parameters=dict(self._instance.parameters), fingerprint=self._plan.fingerprint,
             inputs_fingerprint=self._plan.inputs_fingerprint, read_version=read_version,
-            created_at=self._options.clock.now().isoformat(), plan=msgspec.to_builtins(self._plan),
+            created_at=self._options.clock.now().isoformat(), plan=plan,
         )  # fmt: skip
         create_run(self._store, record)
         return record
 
     def _drive(self, record: RunRecord) -> RunOutcome:
-        plan = msgspec.convert(record.plan, PhysicalPlan)
+        # Credentials are never recorded; they come from the call that drives the run now.
+        plan = with_options(msgspec.convert(recorded(record.plan), PhysicalPlan), options_of(self._plan))
         resumed = bool(self._store.list(f"runs/{record.run}/manifests"))
         with self._logged(record.run) as listener:
             driving = Driving(
@@ -401,7 +404,7 @@ def _with_new_code(known: RunRecord, plan: PhysicalPlan) -> RunRecord:
     ResumeMismatch
         If the new plan has other stages or another output, so that old and new tasks would not fit together.
     """
-    old = msgspec.convert(known.plan, PhysicalPlan)
+    old = msgspec.convert(recorded(known.plan), PhysicalPlan)
     shapes = [[(s.number, s.output_schema(), type(s.sink)) for s in p.stages] for p in (old, plan)]
     first, before = plan.stages[0].source, old.stages[0].source
     if (
@@ -413,12 +416,12 @@ def _with_new_code(known: RunRecord, plan: PhysicalPlan) -> RunRecord:
     source = msgspec.structs.replace(first, source=msgspec.structs.replace(first.source, files=before.source.files))
     stages = (msgspec.structs.replace(plan.stages[0], source=source), *plan.stages[1:])
     mixed = msgspec.structs.replace(old, stages=stages)
-    return msgspec.structs.replace(known, plan=msgspec.to_builtins(mixed))
+    return msgspec.structs.replace(known, plan=recordable(msgspec.to_builtins(mixed)))
 
 
 def _difference(known: RunRecord, plan: PhysicalPlan) -> str:
     """Says how an unfinished run's plan differs from the one asked for."""
-    before = msgspec.convert(known.plan, PhysicalPlan)
+    before = msgspec.convert(recorded(known.plan), PhysicalPlan)
     what = []
     if _kernels(before) != _kernels(plan):
         what.append("a kernel's code changed")

@@ -23,7 +23,7 @@ Record = TypeVar("Record", bound=msgspec.Struct)
 
 
 def canonical(value: Any) -> bytes:
-    """Returns the one byte form of a JSON value; raises ValueError for NaN, infinity and integers beyond 64 bits."""
+    """Returns the one byte form of a JSON value; raises ValueError for NaN and infinity."""
     _refuse_unrecordable(msgspec.to_builtins(value))
     return msgspec.json.encode(value, order="sorted")
 
@@ -32,8 +32,6 @@ def _refuse_unrecordable(value: Any) -> None:
     """Raises ValueError for what another reader would read back as another value, or not at all."""
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{value} cannot be recorded")
-    if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        raise ValueError(f"the integer {value} does not fit 64 bits")
     if isinstance(value, dict):
         for v in value.values():
             _refuse_unrecordable(v)

@@ -6,6 +6,7 @@ Statistics are taken only in forms whose order is that of the stored values; any
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -105,9 +106,9 @@ def _stored(value: Any, dtype: str) -> Scalar:
             return int(value) if dtype == "bool" else None
         case int() if types.is_integer(dtype):
             return value
-        case float() if types.is_float(dtype) and value == value:
-            return value
-        case Decimal() if types.is_decimal(dtype) and not types.is_wide(dtype):
+        case float() if types.is_float(dtype) and math.isfinite(value):
+            return value  # an infinite bound excludes nothing, and no record can hold it
+        case Decimal() if types.is_decimal(dtype):
             return int(value.scaleb(types.decimal_shape(dtype)[1]))
         case dt.datetime():
             return None  # units and zones of timestamps differ between writers

@@ -19,11 +19,14 @@ from checkrow.storage.roots import DatasetRoot, holds_files
 from checkrow.storage.store import PosixStore, make_directories, sync_directory, typed_errors
 from checkrow.storage.swap import swap
 
+_RETIRED = ".retired"
+
 
 def roll_forward(root: DatasetRoot) -> tuple[CommitRecord, ...]:
     """Reveals every record that has no marker yet; returns all records."""
     log = CommitLog(root.store)
     records = log.read()
+    ended = list(records[-1:])  # a crash may come between its marker and the removal of its staged names
     if len(log.revealed()) < len(records):
         with _one_process(root.control):
             shown = log.revealed()
@@ -31,8 +34,8 @@ def roll_forward(root: DatasetRoot) -> tuple[CommitRecord, ...]:
                 if record.number not in shown:
                     _reveal(root, record)
                     log.mark_revealed(record.number)
-    # A crash may come between a marker and this; only the newest record can have been left with staged names.
-    for record in records[-1:]:
+                    ended.append(record)
+    for record in ended:
         for staged in root.store.list(f"runs/{record.run}/staging"):
             root.store.delete(staged)
     return records
@@ -64,6 +67,8 @@ def _replace(root: DatasetRoot, record: CommitRecord) -> None:
     if not root.data.is_dir():
         _first(root, record, fresh)
         return
+    if not fresh.is_dir() and _holds_adds(root, record):
+        return  # a first replacement was renamed into place; only its marker is missing
     if not _swapped(root, record, fresh):
         _link_all(root.store, record, fresh)
         with typed_errors(f"cannot replace {root.data}"):
@@ -71,8 +76,15 @@ def _replace(root: DatasetRoot, record: CommitRecord) -> None:
             swap(fresh, root.data)
             sync_directory(root.data.parent)
     with typed_errors(f"cannot retire the files of {root.data}"):
+        for path in _data_files(fresh):
+            path.rename(path.with_name(path.name + _RETIRED))  # a glob over the control root must not find data
         fresh.rename(done)
         sync_directory(done.parent)
+
+
+def _data_files(tree: Path) -> list[Path]:
+    """Returns the files of a tree that are not renamed yet."""
+    return [p for p in tree.rglob("*") if p.is_file() and not p.name.endswith(_RETIRED)]
 
 
 def _first(root: DatasetRoot, record: CommitRecord, fresh: Path) -> None:
@@ -88,9 +100,13 @@ def _swapped(root: DatasetRoot, record: CommitRecord, fresh: Path) -> bool:
     """Tells whether a crash came after the swap: then the new files are in the data root, the old ones beside it."""
     if not fresh.is_dir():
         return False
+    return _holds_adds(root, record) if record.outputs[OUTPUT].adds else holds_files(fresh)
+
+
+def _holds_adds(root: DatasetRoot, record: CommitRecord) -> bool:
+    """Tells whether the new tree is the data root: names are unique to a run, so one of its files proves it."""
     adds = record.outputs[OUTPUT].adds
-    # File names are unique to a run, so one of them in the data root proves the swap.
-    return (root.data / adds[0].path).is_file() if adds else holds_files(fresh)
+    return bool(adds) and (root.data / adds[0].path).is_file()
 
 
 @contextlib.contextmanager
@@ -113,7 +129,8 @@ def locate(root: DatasetRoot, entry: FileEntry) -> Path:
         return here
     retired = root.control / "retired"
     for tree in sorted(os.listdir(retired)) if retired.is_dir() else ():  # noqa: PTH208  # names are enough
-        there = retired / tree / entry.path
-        if there.is_file():
-            return there
+        # Between a swap and its end the old tree still has its names.
+        for name in (entry.path + _RETIRED, entry.path):
+            if (retired / tree / name).is_file():
+                return retired / tree / name
     raise StorageError(f"{here} was committed but is gone; restore it from a backup or run `checkrow dataset verify`")

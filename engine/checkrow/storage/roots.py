@@ -58,7 +58,10 @@ def resolve_root(url: str, control: str | None = None) -> DatasetRoot:
     data = _canonical(url)
     if control is None:
         if data.parent == data or os.path.ismount(data):
-            raise ConfigError(f"{data} is a mount point and has no usable sibling; name a control root with control=")
+            raise ConfigError(
+                f"{data} is a mount point and has no usable sibling; write to a directory below it, "
+                "or name a control root on the same file system with control="
+            )
         place = data.with_name(data.name + SUFFIX)
     else:
         place = _canonical(control)

@@ -106,7 +106,7 @@ def lock_instance(control: Path, token: str) -> Iterator[None]:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             file.seek(0)
             raise AlreadyRunning(
                 f"this job is running already ({file.read().strip()}); wait for it or stop it"

@@ -184,7 +184,7 @@ class PosixStore:
                 if digest_file(final)[1] != sha256:
                     raise CommitConflict(f"{final} exists with other content; nothing was replaced") from None
             except FileNotFoundError:
-                if not final.is_file():
+                if not final.is_file() or digest_file(final)[1] != sha256:
                     raise StorageError(f"the staged file {self.path(staged)} of a commit is missing") from None
 
     def abort(self, key: str) -> None:
