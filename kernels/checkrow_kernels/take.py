@@ -45,13 +45,3 @@ def take_bytes(offsets: Array, data: Array, rows: Array, out_offsets: Array, out
         target = out_offsets[i]
         for j in range(out_offsets[i + 1] - target):
             out_data[target + j] = data[source + j]
-
-
-@kernel
-def compact(mask: Array, out: Array) -> int:
-    """Writes the row numbers where `mask` is not 0 and returns how many there are."""
-    n = 0
-    for i in range(len(mask)):
-        out[n] = i
-        n += mask[i] != 0
-    return n

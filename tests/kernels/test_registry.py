@@ -1,0 +1,148 @@
+"""Every kernel equals its reference, compiled and interpreted; group tables, exact sums and scatters at their edges."""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from checkrow_kernels import aggregate, calendar, group, scatter
+from checkrow_kernels.registry import KERNELS
+from tests.conftest import environment
+
+
+@pytest.mark.parametrize("rows", [0, 1, 300])
+@pytest.mark.parametrize("info", KERNELS, ids=lambda k: k.name)
+def test_equals_its_reference(info, rows) -> None:
+    mine = info.example(np.random.default_rng(rows), rows)
+    theirs = copy.deepcopy(mine)
+    found, wanted = info.function(*mine), info.reference(*theirs)
+    assert found == wanted or (found is None and wanted is None)
+    for a, b in zip(mine, theirs, strict=True):
+        if isinstance(a, np.ndarray):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_interpreted_gives_the_same() -> None:
+    code = (
+        "import numpy as np, copy, warnings; warnings.simplefilter('ignore')\n"
+        "from checkrow_kernels.registry import KERNELS\n"
+        "for k in KERNELS:\n"
+        "    a = k.example(np.random.default_rng(5), 20); b = copy.deepcopy(a); k.function(*a); k.reference(*b)\n"
+        "    assert all(np.array_equal(x, y) for x, y in zip(a, b) if isinstance(x, np.ndarray)), k.name\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(CHECKROW_JIT="0"), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("words", [1, 2, 3])
+def test_group_table_stops_grows_and_goes_on(words) -> None:
+    rng = np.random.default_rng(words)
+    keys = rng.integers(-500, 500, (20_000, words))
+    capacity, count, start = 16, 0, 0
+    gids = np.empty(len(keys), np.int32)
+    table = np.empty((1 << 15, words), np.int64)
+    slots = np.full(4 * capacity, -1, np.int32)
+    while start < len(keys):
+        if words == 1:
+            t = np.ascontiguousarray(table[:, 0])
+            start, count = group.upsert_1(
+                np.ascontiguousarray(keys[:, 0]), start, len(keys), slots, t, count, capacity, gids
+            )
+            table[:, 0] = t
+        elif words == 2:
+            t, u = (np.ascontiguousarray(table[:, j]) for j in range(2))
+            a, b = (np.ascontiguousarray(keys[:, j]) for j in range(2))
+            start, count = group.upsert_2(a, b, start, len(keys), slots, t, u, count, capacity, gids)
+            table[:, 0], table[:, 1] = t, u
+        else:
+            start, count = group.upsert_n(keys, start, len(keys), slots, table, count, capacity, gids)
+        if start < len(keys):
+            capacity *= 4
+            slots = np.full(4 * capacity, -1, np.int32)
+            group.rebuild_n(table[:, :words].copy(), count, slots) if words > 2 else rebuild(words, table, count, slots)
+    assert count == len(np.unique(keys, axis=0))
+    np.testing.assert_array_equal(table[gids], keys)
+    first_seen = [gids[np.flatnonzero(gids == g)[0]] for g in range(5)]
+    assert first_seen == [0, 1, 2, 3, 4]
+
+
+def rebuild(words, table, count, slots) -> None:
+    columns = [np.ascontiguousarray(table[:, j]) for j in range(words)]
+    (group.rebuild_1 if words == 1 else group.rebuild_2)(*columns, count, slots)
+
+
+@pytest.mark.parametrize("extreme", [2**63 - 1, -(2**63), -1, 2**32, 0])
+def test_sums_are_exact_beyond_64_bits(extreme) -> None:
+    values = np.full(1_000, extreme, np.int64)
+    low, high, none = np.zeros(1, np.int64), np.zeros(1, np.int64), np.empty(0, np.uint8)
+    aggregate.sum_int(np.zeros(1_000, np.int32), values, none, False, low, high)
+    aggregate.normalise_split(low, high, 1)
+    total = int(high[0]) * 2**32 + int(low[0])
+    assert total == 1_000 * extreme
+    pairs = np.empty(2, np.int64)
+    aggregate.split_to_pairs(low, high, 1, pairs)
+    assert int(pairs[1]) * 2**64 + int(pairs[0].view(np.uint64)) == total
+    assert (aggregate.split_fits_int64(high, 1) == -1) == (-(2**63) <= total < 2**63)
+
+
+def test_wide_sums_are_exact_and_overflow_is_seen() -> None:
+    rng = np.random.default_rng(0)
+    wanted = [int(rng.integers(-(2**62), 2**62)) * 2**40 + int(rng.integers(0, 2**40)) for _ in range(500)]
+    words = np.array(
+        [w for v in wanted for w in ((v & (2**64 - 1)) - (2**64 if v >> 63 & 1 else 0), v >> 64)], np.int64
+    )
+    w = [np.zeros(1, np.int64) for _ in range(3)]
+    aggregate.sum_pairs(np.zeros(500, np.int32), words, np.empty(0, np.uint8), False, *w)
+    out = np.empty(2, np.int64)
+    assert aggregate.triple_to_pairs(*w, 1, out) == -1
+    assert int(out[1]) * 2**64 + int(out[0].view(np.uint64)) == sum(wanted)
+    top = np.array([-1, 2**63 - 1] * 3, np.int64)
+    w = [np.zeros(1, np.int64) for _ in range(3)]
+    aggregate.sum_pairs(np.zeros(3, np.int32), top, np.empty(0, np.uint8), False, *w)
+    assert aggregate.triple_to_pairs(*w, 1, out) == 0
+
+
+@pytest.mark.parametrize("bits", [0, 1, 7, 8, 12, 15, 16])
+def test_scatter_conserves_rows_at_every_fan_out(bits) -> None:
+    rng = np.random.default_rng(bits)
+    for rows in (0, 127, 128, 255, 256, 70_000):
+        hashes = rng.integers(0, 2**64, rows, dtype=np.uint64)
+        ids, counts = np.empty(rows, np.int32), np.zeros(1 << bits, np.int64)
+        scatter.partition_of(hashes, bits, ids)
+        scatter.count_partitions(ids, counts)
+        starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        order = np.empty(rows, np.int64)
+        scatter.scatter_order(ids, starts, order)
+        assert sorted(order.tolist()) == list(range(rows))
+        np.testing.assert_array_equal(order, np.argsort(ids, kind="stable"))
+
+
+def test_strings_are_interned_once_with_growth() -> None:
+    from checkrow.operators.strings import StringTable
+
+    words = [f"text {i % 700} {'x' * (i % 50)}" for i in range(5_000)]
+    data = "".join(words).encode()
+    offsets = np.concatenate([[0], np.cumsum([len(w) for w in words])])
+    valid = (np.arange(5_000) % 11 != 0).astype(np.uint8)
+    table = StringTable()
+    codes = table.encode(offsets, np.frombuffer(data, np.uint8), valid)
+    assert (codes[valid == 0] == -1).all()
+    back, text = table.spell(codes)
+    spelled = [text[back[i] : back[i + 1]].tobytes().decode() for i in range(5_000)]
+    assert spelled == [w if v else "" for w, v in zip(words, valid, strict=True)]
+    assert table.count == len({w for w, v in zip(words, valid, strict=True) if v})
+
+
+def test_calendar_is_exact_over_all_of_pythons_years() -> None:
+    epoch = dt.date(1970, 1, 1).toordinal()
+    for ordinal in [*range(1, 3_652_059, 997), 1, 3_652_059, epoch]:
+        date = dt.date.fromordinal(ordinal)
+        assert tuple(int(v) for v in calendar.civil_from_days(ordinal - epoch)) == (date.year, date.month, date.day)
+        assert calendar.days_from_civil(date.year, date.month, date.day) == ordinal - epoch
