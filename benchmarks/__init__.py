@@ -1,0 +1,1 @@
+"""Benchmarks against peers: same machine, same run, results checked equal."""
