@@ -28,6 +28,12 @@ def document(scale: str, cases: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def versions() -> dict[str, str]:
+    """Returns the versions of everything that was measured."""
+    peers = {p: version(p) for p in PACKAGES}
+    return {"checkrow": checkrow.__version__, "python": platform.python_version(), **peers}
+
+
 def machine() -> dict[str, Any]:
     """Returns what the figures were measured on."""
     text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
