@@ -8,9 +8,10 @@
 from __future__ import annotations
 
 import os
-import platform
 from dataclasses import dataclass
 from pathlib import Path
+
+from checkrow_kernels.place import cache_directory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,16 +25,9 @@ class Settings:
 
 def read_settings() -> Settings:
     """Returns the settings of the environment as it is now."""
-    home = Path.home()
-    cache = (
-        os.environ.get("CHECKROW_CACHE_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "checkrow"
-    )
-    state = os.environ.get("CHECKROW_STATE_DIR") or (
-        Path(os.environ.get("XDG_STATE_HOME") or home / ".local" / "state") / "checkrow"
-    )
-    # Machine code is only valid on the host that compiled it; homes are often shared between hosts.
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Settings(
-        cache_dir=Path(cache) / (platform.node() or "host"),
-        state_dir=Path(state),
+        cache_dir=cache_directory(),
+        state_dir=Path(os.environ.get("CHECKROW_STATE_DIR") or Path(state) / "checkrow"),
         jit=os.environ.get("CHECKROW_JIT", "1") != "0",
     )

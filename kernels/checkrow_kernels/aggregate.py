@@ -1,7 +1,11 @@
 """States of built-in aggregates: arrays indexed by group, updated row by row and merged table by table.
 
 Exact sums are split: `low` gathers the lower 32 bits of each value, `high` the rest, so that the sum is
-`high * 2**32 + low` exactly. `low` stays below 2**63 for 2**31 updates between two normalisations.
+`high * 2**32 + low` exactly. `low` stays below 2**63 for 2**31 updates between two normalisations, and `high` holds
+any sum below 2**95. Two-word values (decimal128, uint64) are summed in three words; `w0` and `w1` hold unsigned bits.
+
+States start at the neutral element of their update and no group is marked as seen: 0 for counts and sums, the far end
+of the type for smallest and largest, where NaN is the greatest float. Updates and merges take rows in order: O(rows).
 """
 
 from __future__ import annotations
@@ -11,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from checkrow_kernels.jit import inline_kernel, kernel
+from checkrow_kernels.jit import ENABLED, inline_kernel, kernel
 
 Array = NDArray[Any]
 _LOW = 0xFFFFFFFF
+_WORD = 0xFFFFFFFFFFFFFFFF
 
 
 @kernel
@@ -40,7 +45,7 @@ def add_int64(gids: Array, other: Array, states: Array) -> None:
 
 @kernel
 def sum_int(gids: Array, values: Array, valid: Array, has_valid: bool, low: Array, high: Array) -> None:
-    """Adds integers exactly."""
+    """Adds integers of up to 64 bits exactly; uint64 goes through `sum_pairs`, its upper half is no sign here."""
     for i in range(len(gids)):
         if has_valid and valid[i] == 0:
             continue
@@ -89,12 +94,21 @@ def split_to_pairs(low: Array, high: Array, count: int, out: Array) -> None:
         out[2 * g + 1] = high[g] >> 32
 
 
-@inline_kernel
-def _add_word(states: Array, g: Any, word: Any) -> Any:
-    """Adds an unsigned word to a word of a sum; returns the carry."""
+def _add_word_compiled(states: Any, g: Any, word: Any) -> Any:
     total = np.uint64(states[g]) + word
     states[g] = np.int64(total)
     return np.uint64(1) if total < word else np.uint64(0)
+
+
+def _add_word_plain(states: Any, g: Any, word: Any) -> Any:
+    # Python integers: NumPy scalars would warn where machine words wrap.
+    total = (int(states[g]) & _WORD) + int(word)
+    states[g] = np.uint64(total & _WORD).astype(np.int64)
+    return np.uint64(total >> 64)
+
+
+# Adds an unsigned word to a word of a sum and returns the carry.
+_add_word = inline_kernel(_add_word_compiled) if ENABLED else _add_word_plain
 
 
 @kernel
@@ -128,6 +142,21 @@ def triple_to_pairs(w0: Array, w1: Array, w2: Array, count: int, out: Array) -> 
         out[2 * g] = w0[g]
         out[2 * g + 1] = w1[g]
     return -1
+
+
+@kernel
+def triple_to_float(w0: Array, w1: Array, w2: Array, count: int, out: Array) -> None:
+    """Writes three-word sums as float64.
+
+    The magnitude is converted and the sign put back: adding the words of a small negative sum as they are would cancel
+    -2**128 against its bits and keep nothing of it.
+    """
+    for g in range(count):
+        flip = w2[g] >> 63
+        total = np.float64(w2[g] ^ flip) * 2.0**128
+        total += np.float64(np.uint64(w1[g] ^ flip)) * 2.0**64 + np.float64(np.uint64(w0[g] ^ flip))
+        # ~x is -x - 1.
+        out[g] = total if flip == 0 else -(total + 1.0)
 
 
 @kernel

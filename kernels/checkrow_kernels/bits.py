@@ -14,17 +14,33 @@ Array = NDArray[Any]
 @kernel
 def unpack_bits(bitmap: Array, offset: int, rows: int, out: Array) -> None:
     """Writes bits `offset` to `offset + rows` (least significant first) as bytes 0 or 1."""
-    for i in range(rows):
-        j = offset + i
-        out[i] = (bitmap[j >> 3] >> (j & 7)) & 1
+    head = min(rows, -offset & 7)
+    for i in range(head):
+        out[i] = (bitmap[(offset + i) >> 3] >> ((offset + i) & 7)) & 1
+    first = (offset + head) >> 3
+    whole = (rows - head) >> 3
+    for b in range(whole):
+        byte = bitmap[first + b]
+        for j in range(8):
+            out[head + 8 * b + j] = (byte >> j) & 1
+    for i in range(head + 8 * whole, rows):
+        out[i] = (bitmap[(offset + i) >> 3] >> ((offset + i) & 7)) & 1
 
 
 @kernel
 def pack_bits(mask: Array, rows: int, out: Array) -> None:
-    """Sets the bits of `out` (zeroed by the caller) where `mask` is not 0."""
-    for i in range(rows):
-        if mask[i] != 0:
-            out[i >> 3] |= 1 << (i & 7)
+    """Writes a bit per row, set where `mask` is not 0; the bits after the last row of its byte are 0."""
+    whole = rows >> 3
+    for b in range(whole):
+        byte = 0
+        for j in range(8):
+            byte |= (mask[8 * b + j] != 0) << j
+        out[b] = byte
+    if rows & 7:
+        byte = 0
+        for j in range(rows & 7):
+            byte |= (mask[8 * whole + j] != 0) << j
+        out[whole] = byte
 
 
 @kernel

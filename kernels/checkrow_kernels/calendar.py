@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from checkrow_kernels.jit import inline_kernel, kernel
@@ -17,7 +18,8 @@ Array = NDArray[Any]
 @inline_kernel
 def civil_from_days(days: Any) -> Any:
     """Returns (year, month, day) of a day number."""
-    z = days + 719468
+    # Plain int32 scalars would wrap near their ends when interpreted.
+    z = np.int64(days) + 719468
     era = z // 146097
     doe = z - era * 146097
     yoe = (doe - doe // 1460 + doe // 36524 - doe // 146096) // 365
@@ -31,7 +33,7 @@ def civil_from_days(days: Any) -> Any:
 @inline_kernel
 def days_from_civil(year: Any, month: Any, day_of_month: Any) -> Any:
     """Returns the day number of a date."""
-    y = year - (1 if month <= 2 else 0)
+    y = np.int64(year) - (1 if month <= 2 else 0)
     era = y // 400
     yoe = y - era * 400
     mp = month - 3 if month > 2 else month + 9
@@ -61,7 +63,7 @@ def day(days: Any) -> Any:
 @inline_kernel
 def truncate_month(days: Any) -> Any:
     """Returns the day number of the first of the month."""
-    return days - civil_from_days(days)[2] + 1
+    return np.int64(days) - civil_from_days(days)[2] + 1
 
 
 @inline_kernel

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checkrow_kernels.jit import ENABLED, inline_kernel, kernel
+from checkrow_kernels.words import load_rest, load_word
 
 Array = NDArray[Any]
 NULL_WORD = np.uint64(0x9E3779B97F4A7C15)
@@ -89,15 +90,9 @@ def hash_bytes(data: Array, start: Any, stop: Any) -> Any:
     h = _FNV_OFFSET
     i = start
     while i + 8 <= stop:
-        word = np.uint64(0)
-        for j in range(8):
-            word |= np.uint64(data[i + j]) << np.uint64(8 * j)
-        h = mix64(_fold(h, word))
+        h = mix64(_fold(h, load_word(data, i)))
         i += 8
-    word = np.uint64(0)
-    for j in range(stop - i):
-        word |= np.uint64(data[i + j]) << np.uint64(8 * j)
-    h = mix64(_fold(h, word))
+    h = mix64(_fold(h, load_rest(data, i, stop - i)))
     return mix64(_fold(h, np.uint64(stop - start)))
 
 

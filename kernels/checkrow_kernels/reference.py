@@ -15,6 +15,7 @@ _EPOCH = dt.date(1970, 1, 1).toordinal()
 
 def mix64(x: int) -> int:
     """Mixes 64 bits (the finaliser of MurmurHash3)."""
+    x = int(x)
     x ^= x >> 33
     x = x * 0xFF51AFD7ED558CCD & _MASK
     x ^= x >> 33
@@ -24,6 +25,7 @@ def mix64(x: int) -> int:
 
 def combine(h: int, word: int) -> int:
     """Returns the hash of a hash and one more word."""
+    h = int(h)
     return mix64((h << 31 & _MASK | h >> 33) ^ mix64(word))
 
 
@@ -51,6 +53,18 @@ def hash_strings(offsets: Array, data: Array, valid: Array, has_valid: bool, out
         out[i] = mix64(word) if first else combine(int(out[i]), word)
 
 
+def float_bits(x: float) -> int:
+    """Returns the bits of a float, one zero and one NaN."""
+    if x != x:
+        return 0x7FF8000000000000
+    return int(np.float64(x + 0.0).view(np.uint64))
+
+
+def hash_bytes(data: Array, start: int, stop: int) -> int:
+    """Hashes one text."""
+    return hash_text(data[start:stop].tobytes())
+
+
 def partition_of(hashes: Array, bits: int, out: Array) -> None:
     """Takes the top bits."""
     out[:] = [int(h) >> (64 - bits) for h in hashes]
@@ -59,6 +73,12 @@ def partition_of(hashes: Array, bits: int, out: Array) -> None:
 def count_partitions(ids: Array, counts: Array) -> None:
     """Counts rows per partition."""
     counts += np.bincount(ids, minlength=len(counts))
+
+
+def scatter_order(ids: Array, starts: Array, out: Array) -> None:
+    """Sorts row numbers by partition."""
+    out[:] = np.argsort(ids, kind="stable")
+    starts += np.bincount(ids, minlength=len(starts))
 
 
 def take(values: Array, rows: Array, out: Array) -> None:
@@ -78,6 +98,17 @@ def take_lengths(offsets: Array, rows: Array, out_offsets: Array) -> int:
     return int(out_offsets[-1])
 
 
+def take_bytes(offsets: Array, data: Array, rows: Array, out_offsets: Array, out_data: Array) -> None:
+    """Gathers texts."""
+    for i, r in enumerate(rows):
+        out_data[out_offsets[i] : out_offsets[i + 1]] = data[offsets[r] : offsets[r + 1]]
+
+
+def count_rows(gids: Array, rows: int, counts: Array) -> None:
+    """Counts rows."""
+    counts += np.bincount(gids[:rows], minlength=len(counts))
+
+
 def count_valid(gids: Array, valid: Array, counts: Array) -> None:
     """Counts what is not null."""
     for g, ok in zip(gids, valid, strict=True):
@@ -87,6 +118,72 @@ def count_valid(gids: Array, valid: Array, counts: Array) -> None:
 def add_int64(gids: Array, other: Array, states: Array) -> None:
     """Adds counts."""
     np.add.at(states, gids, other)
+
+
+def sum_int(gids: Array, values: Array, valid: Array, has_valid: bool, low: Array, high: Array) -> None:
+    """Adds the halves of integers."""
+    for g, v, ok in zip(gids, values.tolist(), valid, strict=True):
+        if ok or not has_valid:
+            low[g] += v % 2**32
+            high[g] += v // 2**32
+
+
+def normalise_split(low: Array, high: Array, count: int) -> None:
+    """Carries."""
+    for g in range(count):
+        high[g], low[g] = divmod(_split(low, high, g), 2**32)
+
+
+def merge_split(gids: Array, other_low: Array, other_high: Array, low: Array, high: Array) -> None:
+    """Adds halves."""
+    np.add.at(low, gids, other_low)
+    np.add.at(high, gids, other_high)
+
+
+def split_fits_int64(high: Array, count: int) -> int:
+    """Finds the first sum beyond 64 bits."""
+    return next((g for g in range(count) if not -(2**63) <= int(high[g]) * 2**32 < 2**63), -1)
+
+
+def split_to_int64(low: Array, high: Array, count: int, out: Array) -> None:
+    """Joins halves."""
+    out[:count] = [_split(low, high, g) for g in range(count)]
+
+
+def split_to_pairs(low: Array, high: Array, count: int, out: Array) -> None:
+    """Joins halves to two words."""
+    for g in range(count):
+        out[2 * g : 2 * g + 2] = words_of(_split(low, high, g), 2)
+
+
+def sum_pairs(gids: Array, words: Array, valid: Array, has_valid: bool, w0: Array, w1: Array, w2: Array) -> None:
+    """Adds two-word integers."""
+    for i, g in enumerate(gids):
+        if valid[i] or not has_valid:
+            total = value_of(w0[g], w1[g], w2[g]) + value_of(*words[2 * i : 2 * i + 2])
+            w0[g], w1[g], w2[g] = words_of(total, 3)
+
+
+def merge_triple(gids: Array, o0: Array, o1: Array, o2: Array, w0: Array, w1: Array, w2: Array) -> None:
+    """Adds three-word integers."""
+    for i, g in enumerate(gids):
+        total = value_of(w0[g], w1[g], w2[g]) + value_of(o0[i], o1[i], o2[i])
+        w0[g], w1[g], w2[g] = words_of(total, 3)
+
+
+def triple_to_pairs(w0: Array, w1: Array, w2: Array, count: int, out: Array) -> int:
+    """Drops the third word while it is a sign."""
+    for g in range(count):
+        total = value_of(w0[g], w1[g], w2[g])
+        if not -(2**127) <= total < 2**127:
+            return g
+        out[2 * g : 2 * g + 2] = words_of(total, 2)
+    return -1
+
+
+def triple_to_float(w0: Array, w1: Array, w2: Array, count: int, out: Array) -> None:
+    """Rounds three-word integers once."""
+    out[:count] = [float(value_of(w0[g], w1[g], w2[g])) for g in range(count)]
 
 
 def sum_float(gids: Array, values: Array, valid: Array, has_valid: bool, states: Array) -> None:
@@ -108,6 +205,96 @@ def max_state(gids: Array, values: Array, valid: Array, has_valid: bool, states:
     for g, v, ok in zip(gids, values, valid, strict=True):
         if ok or not has_valid:
             states[g] = max(states[g], v)
+
+
+def intern(
+    offsets: Array, data: Array, valid: Array, has_valid: bool, start: int, arena: Array, arena_offsets: Array,
+    hashes: Array, slots: Array, count: int, capacity: int, arena_capacity: int, out_codes: Array,
+) -> tuple[int, int]:  # fmt: skip
+    """Numbers texts by first appearance."""
+    known = {arena[arena_offsets[c] : arena_offsets[c + 1]].tobytes(): c for c in range(count)}
+    for i in range(start, len(offsets) - 1):
+        text = data[offsets[i] : offsets[i + 1]]
+        if has_valid and not valid[i]:
+            out_codes[i] = -1
+            continue
+        if text.tobytes() not in known:
+            if count >= capacity or arena_offsets[count] + len(text) > arena_capacity:
+                return i, count
+            known[text.tobytes()] = count
+            arena_offsets[count + 1] = arena_offsets[count] + len(text)
+            arena[arena_offsets[count] : arena_offsets[count + 1]] = text
+            hashes[count] = hash_text(text.tobytes())
+            _probe(slots, int(hashes[count]), count)
+            count += 1
+        out_codes[i] = known[text.tobytes()]
+    return len(offsets) - 1, count
+
+
+def rebuild_strings(hashes: Array, count: int, slots: Array) -> None:
+    """Fills slots in code order."""
+    for code in range(count):
+        _probe(slots, int(hashes[code]), code)
+
+
+def upsert_1(
+    k0: Array, start: int, stop: int, slots: Array, t0: Array, count: int, capacity: int, gids: Array
+) -> tuple[int, int]:
+    """Numbers one-word keys by first appearance."""
+    return upsert_n(k0[:, None], start, stop, slots, t0[:, None], count, capacity, gids)
+
+
+def upsert_2(
+    k0: Array, k1: Array, start: int, stop: int, slots: Array, t0: Array, t1: Array, count: int, capacity: int,
+    gids: Array,
+) -> tuple[int, int]:  # fmt: skip
+    """Numbers two-word keys by first appearance."""
+    table = np.stack([t0, t1], axis=1)
+    done = upsert_n(np.stack([k0, k1], axis=1), start, stop, slots, table, count, capacity, gids)
+    t0[:], t1[:] = table.T
+    return done
+
+
+def upsert_n(
+    keys: Array, start: int, stop: int, slots: Array, table: Array, count: int, capacity: int, gids: Array
+) -> tuple[int, int]:
+    """Numbers keys by first appearance."""
+    known = {tuple(table[g].tolist()): g for g in range(count)}
+    for i in range(start, stop):
+        key = tuple(keys[i].tolist())
+        if key not in known:
+            if count >= capacity:
+                return i, count
+            known[key] = count
+            table[count] = key
+            _probe(slots, hash_words(key), count)
+            count += 1
+        gids[i] = known[key]
+    return stop, count
+
+
+def rebuild_1(t0: Array, count: int, slots: Array) -> None:
+    """Fills slots in group order."""
+    rebuild_n(t0[:, None], count, slots)
+
+
+def rebuild_2(t0: Array, t1: Array, count: int, slots: Array) -> None:
+    """Fills slots in group order."""
+    rebuild_n(np.stack([t0, t1], axis=1), count, slots)
+
+
+def rebuild_n(table: Array, count: int, slots: Array) -> None:
+    """Fills slots in group order."""
+    for g in range(count):
+        _probe(slots, hash_words(tuple(table[g].tolist())), g)
+
+
+def hash_words(key: tuple[int, ...]) -> int:
+    """Returns the hash of a key's words."""
+    h = mix64(key[0] & _MASK)
+    for word in key[1:]:
+        h = combine(h, word & _MASK)
+    return h
 
 
 def remap(codes: Array, mapping: Array, out: Array) -> None:
@@ -152,6 +339,40 @@ def truncate_month_days(values: Array, out: Array) -> None:
 def truncate_year_days(values: Array, out: Array) -> None:
     """Takes the first of January."""
     out[:] = [_days(dt.date.fromordinal(int(v) + _EPOCH).replace(month=1, day=1)) for v in values]
+
+
+def civil_from_days(days: int) -> tuple[int, int, int]:
+    """Reads the calendar."""
+    date = dt.date.fromordinal(days + _EPOCH)
+    return date.year, date.month, date.day
+
+
+def days_from_civil(year: int, month: int, day_of_month: int) -> int:
+    """Counts days."""
+    return _days(dt.date(year, month, day_of_month))
+
+
+def words_of(value: int, count: int) -> list[int]:
+    """Returns an integer as signed 64-bit words, the lowest first, wrapped to that many words."""
+    words = [value >> 64 * j & _MASK for j in range(count)]
+    return [w - 2**64 if w >> 63 else w for w in words]
+
+
+def value_of(*words: int) -> int:
+    """Returns the integer that signed 64-bit words stand for, the lowest first."""
+    lower = sum((int(w) & _MASK) << 64 * j for j, w in enumerate(words[:-1]))
+    return lower + (int(words[-1]) << 64 * (len(words) - 1))
+
+
+def _split(low: Array, high: Array, g: int) -> int:
+    return int(high[g]) * 2**32 + int(low[g])
+
+
+def _probe(slots: Array, h: int, number: int) -> None:
+    slot = h % len(slots)
+    while slots[slot] >= 0:
+        slot = (slot + 1) % len(slots)
+    slots[slot] = number
 
 
 def _days(date: dt.date) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from checkrow_kernels import aggregate, bits, bounds, calendar, hashing, reference, scatter, strings, take
+from checkrow_kernels import aggregate, bits, bounds, calendar, group, hashing, reference, scatter, strings, take
 
 Arguments = tuple[Any, ...]
 
@@ -20,7 +20,8 @@ Arguments = tuple[Any, ...]
 class KernelInfo:
     """A kernel, its reference with the same arguments, example arguments, complexity and source.
 
-    Both functions work on their own copy of the arguments; what they write and return must be equal.
+    Both functions work on their own copy of the arguments; what they write and return must be equal, floats within
+    `tolerance` (relative).
     """
 
     name: str
@@ -29,6 +30,7 @@ class KernelInfo:
     example: Callable[[np.random.Generator, int], Arguments]
     cost: str
     source: str = "elementary"
+    tolerance: float = 0.0
 
 
 def _ints(rng: np.random.Generator, rows: int) -> Any:
@@ -52,6 +54,51 @@ def _texts(rng: np.random.Generator, rows: int) -> tuple[Any, Any]:
 
 def _zeros(*dtypes: str, groups: int = 7) -> tuple[Any, ...]:
     return tuple(np.zeros(groups, d) for d in dtypes)
+
+
+def _word(rng: np.random.Generator) -> Any:
+    return rng.integers(0, 2**64, dtype=np.uint64)
+
+
+def _halves(rng: np.random.Generator, groups: int = 7) -> tuple[Any, Any]:
+    return rng.integers(0, 2**32, groups), rng.integers(-(2**31), 2**31, groups)
+
+
+def _taken(rng: np.random.Generator, rows: int) -> Arguments:
+    offsets, data = _texts(rng, rows + 1)
+    chosen = rng.integers(0, rows + 1, rows)
+    out_offsets = np.zeros(rows + 1, np.int64)
+    np.cumsum(np.diff(offsets)[chosen], out=out_offsets[1:])
+    return offsets, data, chosen, out_offsets, np.zeros(out_offsets[-1], np.uint8)
+
+
+def _starts(ids: Any) -> Any:
+    counts = np.bincount(ids, minlength=7)
+    return np.cumsum(counts) - counts
+
+
+def _slots(rows: int) -> Any:
+    return np.full(1 << (2 * rows + 4).bit_length(), -1, np.int32)
+
+
+def _keys(rng: np.random.Generator, rows: int) -> Any:
+    # Few keys, some of them extreme, in an order that meets each again.
+    few = np.concatenate([rng.integers(-3, 3, 20), rng.integers(-(2**63), 2**63 - 1, 20)])
+    return few[rng.integers(0, len(few), rows)]
+
+
+def _distinct(rng: np.random.Generator, rows: int) -> Any:
+    return rng.permutation(rows + 2)[:rows] * 2**33 - 2**40
+
+
+def _interned(rng: np.random.Generator, rows: int) -> Arguments:
+    texts = (*_texts(rng, rows), _valid(rng, rows), True)
+    table = (np.zeros(24 * rows, np.uint8), np.zeros(rows + 1, np.int64), np.zeros(rows, np.uint64), _slots(rows))
+    return *texts, 0, *table, 0, rows, 24 * rows, np.zeros(rows, np.int32)
+
+
+_CALENDAR = "H. Hinnant, chrono-compatible low-level date algorithms"
+_PROBING = "linear probing; group prefetching, Chen et al., ICDE 2004"
 
 
 KERNELS: tuple[KernelInfo, ...] = (
@@ -134,12 +181,146 @@ KERNELS: tuple[KernelInfo, ...] = (
     ),
     KernelInfo(
         name="truncate_month_days", function=calendar.truncate_month_days, reference=reference.truncate_month_days,
-        cost="O(rows)", source="H. Hinnant, chrono-compatible low-level date algorithms",
+        cost="O(rows)", source=_CALENDAR,
         example=lambda r, n: (r.integers(-700_000, 2_900_000, n).astype(np.int32), np.empty(n, np.int32)),
     ),
     KernelInfo(
         name="truncate_year_days", function=calendar.truncate_year_days, reference=reference.truncate_year_days,
-        cost="O(rows)", source="H. Hinnant, chrono-compatible low-level date algorithms",
+        cost="O(rows)", source=_CALENDAR,
         example=lambda r, n: (r.integers(-700_000, 2_900_000, n).astype(np.int32), np.empty(n, np.int32)),
+    ),
+    KernelInfo(
+        name="mix64", function=hashing.mix64, reference=reference.mix64, cost="O(1)",
+        source="MurmurHash3 finaliser, A. Appleby",
+        example=lambda r, _: (_word(r),),
+    ),
+    KernelInfo(
+        name="combine", function=hashing.combine, reference=reference.combine, cost="O(1)",
+        example=lambda r, _: (_word(r), _word(r)),
+    ),
+    KernelInfo(
+        name="float_bits", function=hashing.float_bits, reference=reference.float_bits, cost="O(1)",
+        example=lambda r, n: (r.choice([0.0, -0.0, np.nan, -np.inf, 1.5, -n]),),
+    ),
+    KernelInfo(
+        name="hash_bytes", function=hashing.hash_bytes, reference=reference.hash_bytes, cost="O(bytes)",
+        source="FNV-1a over 8-byte words with the MurmurHash3 finaliser",
+        example=lambda r, n: (r.integers(0, 256, n + 3).astype(np.uint8), 2, n + 3),
+    ),
+    KernelInfo(
+        name="scatter_order", function=scatter.scatter_order, reference=reference.scatter_order, cost="O(rows)",
+        source="Polychroniou & Ross, SIGMOD 2014, section 4",
+        example=lambda r, n: ((i := _gids(r, n)), _starts(i), np.empty(n, np.int64)),
+    ),
+    KernelInfo(
+        name="take_bytes", function=take.take_bytes, reference=reference.take_bytes, cost="O(bytes)",
+        example=_taken,
+    ),
+    KernelInfo(
+        name="upsert_1", function=group.upsert_1, reference=reference.upsert_1, cost="O(rows)",
+        source=_PROBING,
+        example=lambda r, n: (_keys(r, n), 0, n, _slots(n), np.zeros(n + 1, np.int64), 0, n + 1, np.zeros(n, np.int32)),
+    ),
+    KernelInfo(
+        name="upsert_2", function=group.upsert_2, reference=reference.upsert_2, cost="O(rows)",
+        source=_PROBING,
+        example=lambda r, n: (
+            _keys(r, n), _keys(r, n), 0, n, _slots(n), np.zeros(n + 1, np.int64), np.zeros(n + 1, np.int64), 0, n + 1,
+            np.zeros(n, np.int32),
+        ),
+    ),
+    KernelInfo(
+        name="upsert_n", function=group.upsert_n, reference=reference.upsert_n, cost="O(rows * words)",
+        source=_PROBING,
+        example=lambda r, n: (
+            _keys(r, 3 * n).reshape(n, 3), 0, n, _slots(n), np.zeros((n + 1, 3), np.int64), 0, n + 1,
+            np.zeros(n, np.int32),
+        ),
+    ),
+    KernelInfo(
+        name="rebuild_1", function=group.rebuild_1, reference=reference.rebuild_1, cost="O(groups)",
+        source=_PROBING,
+        example=lambda r, n: (_distinct(r, n), n, _slots(n)),
+    ),
+    KernelInfo(
+        name="rebuild_2", function=group.rebuild_2, reference=reference.rebuild_2, cost="O(groups)",
+        source=_PROBING,
+        example=lambda r, n: (_distinct(r, n), _ints(r, n), n, _slots(n)),
+    ),
+    KernelInfo(
+        name="rebuild_n", function=group.rebuild_n, reference=reference.rebuild_n, cost="O(groups * words)",
+        source=_PROBING,
+        example=lambda r, n: (_ints(r, 3 * n).reshape(n, 3), n, _slots(n)),
+    ),
+    KernelInfo(
+        name="count_rows", function=aggregate.count_rows, reference=reference.count_rows, cost="O(rows)",
+        example=lambda r, n: (_gids(r, n), n, *_zeros("i8")),
+    ),
+    KernelInfo(
+        name="sum_int", function=aggregate.sum_int, reference=reference.sum_int, cost="O(rows)",
+        example=lambda r, n: (_gids(r, n), _ints(r, n), _valid(r, n), True, *_zeros("i8", "i8")),
+    ),
+    KernelInfo(
+        name="normalise_split", function=aggregate.normalise_split, reference=reference.normalise_split,
+        cost="O(groups)",
+        example=lambda r, _: (r.integers(0, 2**62, 7), r.integers(-(2**50), 2**50, 7), 7),
+    ),
+    KernelInfo(
+        name="merge_split", function=aggregate.merge_split, reference=reference.merge_split, cost="O(rows)",
+        example=lambda r, n: (_gids(r, n), *_halves(r, n), *_zeros("i8", "i8")),
+    ),
+    KernelInfo(
+        name="split_fits_int64", function=aggregate.split_fits_int64, reference=reference.split_fits_int64,
+        cost="O(groups)",
+        example=lambda r, n: (r.integers(-(2**31) - n * 10**6, 2**31 + n * 10**6, 7), 7),
+    ),
+    KernelInfo(
+        name="split_to_int64", function=aggregate.split_to_int64, reference=reference.split_to_int64, cost="O(groups)",
+        example=lambda r, _: (*_halves(r), 7, np.empty(7, np.int64)),
+    ),
+    KernelInfo(
+        name="split_to_pairs", function=aggregate.split_to_pairs, reference=reference.split_to_pairs, cost="O(groups)",
+        example=lambda r, _: (_halves(r)[0], r.integers(-(2**62), 2**62, 7), 7, np.empty(14, np.int64)),
+    ),
+    KernelInfo(
+        name="sum_pairs", function=aggregate.sum_pairs, reference=reference.sum_pairs, cost="O(rows)",
+        example=lambda r, n: (_gids(r, n), _ints(r, 2 * n), _valid(r, n), True, *_zeros("i8", "i8", "i8")),
+    ),
+    KernelInfo(
+        name="merge_triple", function=aggregate.merge_triple, reference=reference.merge_triple, cost="O(rows)",
+        example=lambda r, n: (_gids(r, n), _ints(r, n), _ints(r, n), r.integers(-9, 9, n), *_zeros("i8", "i8", "i8")),
+    ),
+    KernelInfo(
+        name="triple_to_pairs", function=aggregate.triple_to_pairs, reference=reference.triple_to_pairs,
+        cost="O(groups)",
+        example=lambda r, n: (
+            _ints(r, 7), (high := _ints(r, 7)), (high >> 63) + (np.arange(7) == n), 7, np.zeros(14, np.int64),
+        ),
+    ),
+    KernelInfo(
+        name="triple_to_float", function=aggregate.triple_to_float, reference=reference.triple_to_float,
+        cost="O(groups)",
+        tolerance=1e-15,
+        example=lambda r, n: (
+            _ints(r, 7), *(-r.integers(0, 2, 7) if n else _ints(r, 7) for _ in range(2)), 7, np.empty(7),
+        ),
+    ),
+    KernelInfo(
+        name="intern", function=strings.intern, reference=reference.intern, cost="O(bytes)",
+        example=_interned,
+    ),
+    KernelInfo(
+        name="rebuild_strings", function=strings.rebuild_strings, reference=reference.rebuild_strings, cost="O(texts)",
+        example=lambda r, n: (r.integers(0, 2**64, n, dtype=np.uint64), n, _slots(n)),
+    ),
+    KernelInfo(
+        name="civil_from_days", function=calendar.civil_from_days, reference=reference.civil_from_days, cost="O(1)",
+        source=_CALENDAR,
+        example=lambda r, _: (int(r.integers(-719_162, 2_932_896)),),
+    ),
+    KernelInfo(
+        name="days_from_civil", function=calendar.days_from_civil, reference=reference.days_from_civil, cost="O(1)",
+        source=_CALENDAR,
+        example=lambda r, _: tuple(int(v) for v in (r.integers(1, 9999), r.integers(1, 12), r.integers(1, 28))),
     ),
 )  # fmt: skip

@@ -8,19 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checkrow_kernels.hashing import hash_bytes
-from checkrow_kernels.jit import inline_kernel, kernel
+from checkrow_kernels.jit import kernel
+from checkrow_kernels.words import copy_bytes, same_bytes
 
 Array = NDArray[Any]
-
-
-@inline_kernel
-def _same(data: Array, start: Any, arena: Array, at: Any, length: Any) -> Any:
-    same = True
-    j = 0
-    while same and j < length:
-        same = data[start + j] == arena[at + j]
-        j += 1
-    return same
 
 
 @kernel
@@ -46,8 +37,7 @@ def intern(
                 at = arena_offsets[count]
                 if count >= capacity or at + length > arena_capacity:
                     return i, count
-                for j in range(length):
-                    arena[at + j] = data[first + j]
+                copy_bytes(data, first, arena, at, length)
                 arena_offsets[count + 1] = at + length
                 hashes[count] = h
                 slots[slot] = count
@@ -55,7 +45,11 @@ def intern(
                 count += 1
                 break
             at = arena_offsets[code]
-            if hashes[code] == h and arena_offsets[code + 1] - at == length and _same(data, first, arena, at, length):
+            if (
+                hashes[code] == h
+                and arena_offsets[code + 1] - at == length
+                and same_bytes(data, first, arena, at, length)
+            ):
                 out_codes[i] = code
                 break
             slot = (slot + np.uint64(1)) & mask

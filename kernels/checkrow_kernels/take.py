@@ -7,6 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from checkrow_kernels.jit import kernel
+from checkrow_kernels.words import copy_bytes
 
 Array = NDArray[Any]
 
@@ -41,7 +42,5 @@ def take_lengths(offsets: Array, rows: Array, out_offsets: Array) -> int:
 def take_bytes(offsets: Array, data: Array, rows: Array, out_offsets: Array, out_data: Array) -> None:
     """Writes the bytes of the texts at some rows, to the offsets `take_lengths` gave."""
     for i in range(len(rows)):
-        source = offsets[rows[i]]
         target = out_offsets[i]
-        for j in range(out_offsets[i + 1] - target):
-            out_data[target + j] = data[source + j]
+        copy_bytes(data, offsets[rows[i]], out_data, target, out_offsets[i + 1] - target)

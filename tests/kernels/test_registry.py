@@ -6,39 +6,62 @@ import copy
 import datetime as dt
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from checkrow_kernels import aggregate, calendar, group, scatter
+from checkrow_kernels import aggregate, bits, bounds, calendar, group, hashing, scatter, strings, take
 from checkrow_kernels.registry import KERNELS
 from tests.conftest import environment
 
+ROOT = Path(__file__).parents[2]
 
-@pytest.mark.parametrize("rows", [0, 1, 300])
+
+def differs(info) -> str:
+    """Runs a kernel and its reference on the same random rows and says where they part."""
+    for rows in (0, 1, 7, 300):
+        mine = info.example(np.random.default_rng(rows), rows)
+        theirs = copy.deepcopy(mine)
+        found, wanted = info.function(*mine), info.reference(*theirs)
+        if not (found == wanted or (found is None and wanted is None)):
+            return f"{info.name}, {rows} rows: returned {found}, not {wanted}"
+        for number, (a, b) in enumerate(zip(mine, theirs, strict=True)):
+            if isinstance(a, np.ndarray) and not np.allclose(a, b, rtol=info.tolerance, atol=0, equal_nan=True):
+                return f"{info.name}, {rows} rows: argument {number} became {a}, not {b}"
+    return ""
+
+
 @pytest.mark.parametrize("info", KERNELS, ids=lambda k: k.name)
-def test_equals_its_reference(info, rows) -> None:
-    mine = info.example(np.random.default_rng(rows), rows)
-    theirs = copy.deepcopy(mine)
-    found, wanted = info.function(*mine), info.reference(*theirs)
-    assert found == wanted or (found is None and wanted is None)
-    for a, b in zip(mine, theirs, strict=True):
-        if isinstance(a, np.ndarray):
-            np.testing.assert_array_equal(a, b)
+def test_equals_its_reference(info) -> None:
+    assert differs(info) == ""
 
 
-def test_interpreted_gives_the_same() -> None:
+def test_interpreted_gives_the_same_without_a_warning() -> None:
     code = (
-        "import numpy as np, copy, warnings; warnings.simplefilter('ignore')\n"
+        "import warnings; warnings.simplefilter('error')\n"
         "from checkrow_kernels.registry import KERNELS\n"
-        "for k in KERNELS:\n"
-        "    a = k.example(np.random.default_rng(5), 20); b = copy.deepcopy(a); k.function(*a); k.reference(*b)\n"
-        "    assert all(np.array_equal(x, y) for x, y in zip(a, b) if isinstance(x, np.ndarray)), k.name\n"
+        "from tests.kernels.test_registry import differs\n"
+        "found = [d for d in map(differs, KERNELS) if d]\n"
+        "assert not found, found\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment(CHECKROW_JIT="0"), capture_output=True, text=True
+        [sys.executable, "-c", code], env=environment(CHECKROW_JIT="0"), capture_output=True, text=True, cwd=ROOT
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_every_kernel_is_listed() -> None:
+    listed = {k.name for k in KERNELS}
+    compiled = {
+        name
+        for module in (aggregate, bits, bounds, calendar, group, hashing, scatter, strings, take)
+        for name, function in vars(module).items()
+        if hasattr(function, "py_func") and function.__module__ == module.__name__ and not name.startswith("_")
+    }
+    # Drivers call these per row; the tables built with them are tested through upsert, the dates through their arrays.
+    scalars = {"find_or_insert_1", "find_or_insert_2", "year", "month", "day", "truncate_month", "truncate_year"}
+    assert compiled - scalars == listed
 
 
 @pytest.mark.parametrize("words", [1, 2, 3])

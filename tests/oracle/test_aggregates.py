@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pyarrow as pa
 import pytest
 
@@ -121,3 +123,23 @@ def test_float_keys_are_equal_when_values_are(tmp_path) -> None:
     pq.write_table(pa.table({"k": [0.0, -0.0, nan, nan, None, None, 1.5]}), tmp_path / "x.parquet")
     found = cr.scan(str(tmp_path / "x.parquet")).group_by("k").agg(n=cr.count()).collect()
     assert sorted(found.column("n").to_pylist()) == [1, 2, 2, 2]
+
+
+def test_means_and_sums_of_wide_decimals_below_zero(tmp_path) -> None:
+    import pyarrow.parquet as pq
+
+    values = [Decimal(-2), Decimal(-3), Decimal(10) ** 25 * -7]
+    pq.write_table(pa.table({"k": [1, 1, 2], "x": pa.array(values, pa.decimal128(30, 3))}), tmp_path / "x.parquet")
+    ds = cr.scan(str(tmp_path / "x.parquet")).group_by("k").agg(m=cr.mean("x"), s=cr.sum("x"))
+    rows = {r["k"]: r for r in ds.collect().to_pylist()}
+    assert (rows[1]["m"], rows[1]["s"]) == (-2.5, Decimal(-5))
+    assert rows[2]["m"] == pytest.approx(-7e25)
+
+
+def test_a_decimal_sum_beyond_38_digits_is_an_error(tmp_path) -> None:
+    import pyarrow.parquet as pq
+
+    big = [Decimal(9) * Decimal(10) ** 37, Decimal(5) * Decimal(10) ** 37]
+    pq.write_table(pa.table({"x": pa.array(big, pa.decimal128(38, 0))}), tmp_path / "x.parquet")
+    with pytest.raises(cr.errors.ArithmeticRangeError, match="does not fit decimal128"):
+        cr.scan(str(tmp_path / "x.parquet")).group_by().agg(s=cr.sum("x")).collect()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -119,11 +120,21 @@ def test_writing_elsewhere_is_refused(source) -> None:
         cr.scan(source).write_parquet("s3://bucket/out")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere; see test_no_permission_as_another_user")
-def test_no_permission(source, tmp_path) -> None:
-    (tmp_path / "closed").mkdir(mode=0o500)
-    with pytest.raises(errors.PermissionRefused):
-        cr.scan(source).write_parquet(str(tmp_path / "closed" / "out"))
+def test_no_permission(table) -> None:
+    """As any user but root, whom permissions do not bind: as root the test acts as nobody."""
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        pq.write_table(table, f"{place}/in.parquet")
+        Path(place, "closed").mkdir(mode=0o555)
+        root = os.geteuid() == 0
+        if root:
+            os.seteuid(65_534)
+        try:
+            with pytest.raises(errors.PermissionRefused, match="Permission denied; give this user access"):
+                cr.scan(f"{place}/in.parquet").select("id").write_parquet(f"{place}/closed/out")
+        finally:
+            if root:
+                os.seteuid(0)
 
 
 def test_no_permission_as_the_system_reports_it(source, tmp_path, monkeypatch) -> None:

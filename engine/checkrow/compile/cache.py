@@ -41,7 +41,7 @@ from checkrow_kernels.calendar import truncate_month as calendar_truncate_month
 from checkrow_kernels.calendar import truncate_year as calendar_truncate_year
 from checkrow_kernels.group import find_or_insert_1, find_or_insert_2
 from checkrow_kernels.hashing import float_bits
-from checkrow_kernels.jit import kernel as jit
+from checkrow_kernels.jit import driver as jit
 
 """
 
@@ -100,7 +100,7 @@ class DriverCache:
         with self._one_compiler():
             misses = sum(dispatcher.stats.cache_misses.values())
             try:
-                self._load_or_compile(driver, dispatcher, signature)
+                dispatcher.compile(signature)
             except NumbaError as error:
                 raise kernel_error(error, driver, self.directory) from None
             if sum(dispatcher.stats.cache_misses.values()) > misses:
@@ -113,16 +113,6 @@ class DriverCache:
                     raise
             else:
                 self.statistics.loaded += 1
-
-    def _load_or_compile(self, driver: Driver, dispatcher: Any, signature: tuple[object, ...]) -> None:
-        """Compiles, or loads what was compiled; a damaged cache file counts as absent."""
-        try:
-            dispatcher.compile(signature)
-        except NumbaError:
-            raise
-        except Exception:  # noqa: BLE001  # unpickling garbage may raise anything
-            self._forget(driver)
-            dispatcher.compile(signature)
 
     def _forget(self, driver: Driver) -> None:
         for path in (self.directory / "__pycache__").glob(f"d_{driver.digest}.*.nb?"):

@@ -9,7 +9,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from checkrow.expressions.bounds import Interval
-from checkrow.expressions.nodes import Node, columns_of
 from checkrow.expressions.types import is_float, is_text
 from checkrow.operators.arrow import from_arrow, to_arrow
 from checkrow.operators.column import Column
@@ -79,9 +78,9 @@ class Batch:
         """Returns other rows of the same origin, with the same string tables."""
         return Batch(arrow, self._tables, self._dtypes, self.origin, self.first_row)
 
-    def has_nulls(self, nodes: tuple[Node, ...]) -> bool:
-        """Tells whether a column that nodes read holds a null here."""
-        return any(self._raw.column(name).null_count for name in columns_of(*nodes))
+    def has_nulls(self, names: tuple[str, ...]) -> bool:
+        """Tells whether one of some columns holds a null here."""
+        return any(self._raw.column(name).null_count for name in names)
 
     def ranges(self, names: tuple[str, ...]) -> dict[str, Interval]:
         """Returns the smallest and largest stored integer of columns in this batch."""

@@ -26,6 +26,23 @@ Array = NDArray[Any]
 _ARITHMETIC = {"add", "subtract", "multiply", "negate", "cast"}
 
 
+class Envelope:
+    """The ranges that columns took in all batches so far; most batches bring nothing new."""
+
+    def __init__(self) -> None:
+        self.ranges: dict[str, Interval] = {}
+
+    def widen(self, ranges: dict[str, Interval]) -> bool:
+        """Takes in the ranges of a batch; tells whether they left what was known."""
+        grown = False
+        for name, (low, high) in ranges.items():
+            known = self.ranges.get(name)
+            if known is None or low < known[0] or high > known[1]:
+                self.ranges[name] = (low, high) if known is None else (min(low, known[0]), max(high, known[1]))
+                grown = True
+        return grown
+
+
 class RangeProof:
     """Which nodes of a pipeline need their batch's ranges to be known safe in 64 bits."""
 
@@ -33,13 +50,18 @@ class RangeProof:
         risky = [n for node in nodes for n in walk(node) if _can_wrap(n)]
         self.nodes = tuple(dict.fromkeys(risky))
         self.columns = columns_of(*self.nodes)
+        self._envelope = Envelope()
+        self._proven = False
 
     def holds(self, batch: Batch) -> bool:
         """Tells whether no node can leave its type on this batch."""
         if not self.nodes:
             return True
         ranges = batch.ranges(self.columns)
-        return all(_within(node, ranges) for node in self.nodes)
+        if self._envelope.widen(ranges) or not self.columns:
+            self._proven = all(_within(node, self._envelope.ranges) for node in self.nodes)
+        # One wild batch spoils the envelope; a tame one after it is still proved by itself.
+        return self._proven or all(_within(node, ranges) for node in self.nodes)
 
 
 def _can_wrap(node: Node) -> bool:

@@ -18,6 +18,7 @@ from checkrow.plan.aggregates import STATE_ARRAYS, Aggregation, Finish
 from checkrow_kernels import aggregate as kernels
 
 Array = NDArray[Any]
+_HUGE = 10**38 // 2**64
 
 
 def merge_partition(aggregation: Aggregation, parts: Sequence[Columns]) -> Columns:
@@ -111,7 +112,7 @@ def _sum(finish: Finish, table: GroupTable, arrays: tuple[Array, ...], count: in
         return arrays[0]
     out = np.empty(2 * count if types.is_wide(finish.dtype) else count, np.int64)
     if kind == "sum_wide":
-        if kernels.triple_to_pairs(arrays[0], arrays[1], arrays[2], count, out) >= 0:
+        if kernels.triple_to_pairs(arrays[0], arrays[1], arrays[2], count, out) >= 0 or _beyond_38_digits(out):
             raise out_of_range(finish.name, finish.dtype)
     elif types.is_wide(finish.dtype):
         kernels.split_to_pairs(arrays[0], arrays[1], count, out)
@@ -120,6 +121,14 @@ def _sum(finish: Finish, table: GroupTable, arrays: tuple[Array, ...], count: in
             raise out_of_range(finish.name, finish.dtype)
         kernels.split_to_int64(arrays[0], arrays[1], count, out)
     return out
+
+
+def _beyond_38_digits(words: Array) -> bool:
+    """Tells whether a two-word integer has more than 38 digits; only huge ones are looked at one by one."""
+    high = words[1::2]
+    low = words[::2].view(np.uint64)
+    near = np.flatnonzero((high >= _HUGE) | (high < -_HUGE))
+    return any(abs(int(high[i]) * 2**64 + int(low[i])) >= 10**38 for i in near)
 
 
 def _mean(finish: Finish, table: GroupTable, arrays: tuple[Array, ...], count: int) -> Array:
@@ -132,9 +141,8 @@ def _mean(finish: Finish, table: GroupTable, arrays: tuple[Array, ...], count: i
         types.decimal_shape(state.arg.dtype)[1] if state.arg is not None and types.is_decimal(state.arg.dtype) else 0
     )
     if state.kind == "sum_wide":
-        total = (arrays[2].astype(np.float64) * 2.0**64 + arrays[1].view(np.uint64)) * 2.0**64 + arrays[0].view(
-            np.uint64
-        )
+        total = np.empty(count)
+        kernels.triple_to_float(arrays[0], arrays[1], arrays[2], count, total)
     else:
         total = arrays[1].astype(np.float64) * 2.0**32 + arrays[0]
     return total / counts / float(10**scale)

@@ -18,7 +18,7 @@ from checkrow.operators.arrow import from_arrow
 from checkrow.operators.batch import Batch
 from checkrow.operators.column import Column, Columns
 from checkrow.operators.evaluate import Evaluator
-from checkrow.operators.fuse import RangeProof, input_arrays, run_driver, scalar_arguments, stopped
+from checkrow.operators.fuse import Envelope, RangeProof, input_arrays, run_driver, scalar_arguments, stopped
 from checkrow.operators.grouping import GroupTable
 from checkrow.operators.keys import Key, covers, key_bits, key_values, layout, observed, pack, unpack
 from checkrow.operators.rows import kernel_caller
@@ -65,10 +65,11 @@ class PartialAggregate:
         }
         self._table = GroupTable(self._layout(ranges), aggregation.states)
         self._nodes = (*predicates, *self._keys, *(s.arg for s in aggregation.states if s.arg is not None))
+        self._columns = columns_of(*self._nodes)
         self._proof = RangeProof(self._nodes)
         self._headroom = _Headroom(self._table)
         self._fusible = self._can_fuse() and (fused or cache.is_compiled(self._driver(masked=False)))
-        self._drivers: dict[tuple[object, ...], Driver] = {}
+        self._drivers: dict[tuple[object, ...], tuple[Driver, list[object]]] = {}
 
     def _layout(self, ranges: dict[str, Interval]) -> Any:
         keys = tuple(Key(k.dtype, k.nullable) for k in self._keys)
@@ -108,7 +109,7 @@ class PartialAggregate:
     # -- tier 2 -------------------------------------------------------------------------------------------------------
 
     def _fused(self, batch: Batch) -> None:
-        masked = batch.has_nulls(self._nodes)
+        masked = batch.has_nulls(self._columns)
         row = 0
         while row < batch.rows:
             plan = self._table.layout
@@ -117,9 +118,10 @@ class PartialAggregate:
                 unsplit = frozenset()
             variant = (masked, plan.direct, plan.fields, unsplit)
             if variant not in self._drivers:
-                self._drivers[variant] = self._driver(masked=masked, unsplit=unsplit)
-            driver = self._drivers[variant]
-            args = (row, batch.rows, *input_arrays(driver, batch), *scalar_arguments(driver), *self._table_arguments())
+                made = self._driver(masked=masked, unsplit=unsplit)
+                self._drivers[variant] = (made, scalar_arguments(made))
+            driver, scalars = self._drivers[variant]
+            args = (row, batch.rows, *input_arrays(driver, batch), *scalars, *self._table_arguments())
             row, status, detail = run_driver(self._cache, driver, args, batch)
             if status == FULL:
                 self._table.grow()
@@ -218,20 +220,20 @@ class _Headroom:
         self._args = {n: table.states[n].arg for n in self.sums}
         self._columns = columns_of(*(a for a in self._args.values() if a is not None))
         self._used = dict.fromkeys(self.sums, 0)
+        self._envelope = Envelope()
+        self._largest: dict[int, int] = {}
 
     def grant(self, batch: Batch, row: int) -> frozenset[int]:
         """Returns the sums that the rest of a batch may add to their low half alone; counts them as added.
 
         The others are split row by row, which fills the low half by less than 2**32 per row: also counted.
         """
-        ranges = batch.ranges(self._columns)
+        if self._envelope.widen(batch.ranges(self._columns)) or not self._largest:
+            self._largest = {n: self._bound(n) for n in self.sums}
         rows = batch.rows - row
         granted = []
         for number in self.sums:
-            arg = self._args[number]
-            found = interval(arg, ranges) if arg is not None else None
-            largest = max(abs(found[0]), abs(found[1])) if found is not None else self._LIMIT
-            fill = max(largest, 2**32) * rows
+            fill = self._largest[number] * rows
             if self._used[number] + min(fill, 2**32 * rows) > self._LIMIT or (
                 fill <= self._LIMIT < self._used[number] + fill
             ):
@@ -243,6 +245,12 @@ class _Headroom:
             else:
                 self._used[number] += 2**32 * rows
         return frozenset(granted)
+
+    def _bound(self, number: int) -> int:
+        """Returns how much one row can add to a sum's low half, split or not."""
+        arg = self._args[number]
+        found = interval(arg, self._envelope.ranges) if arg is not None else None
+        return max(abs(found[0]), abs(found[1]), 2**32) if found is not None else self._LIMIT
 
 
 def _exchange_type(state: State) -> str:

@@ -12,7 +12,7 @@ from checkrow.compile.cache import DriverCache
 from checkrow.compile.driver import DONE, Driver, needs_mask, row_driver
 from checkrow.compile.emit import fusible
 from checkrow.expressions import types
-from checkrow.expressions.nodes import Node, walk
+from checkrow.expressions.nodes import Node, columns_of, walk
 from checkrow.expressions.types import Field
 from checkrow.operators.arrow import to_arrow
 from checkrow.operators.batch import Batch
@@ -39,6 +39,7 @@ class RowPipeline:
         self._cache = cache
         self._computed = tuple(n for _, n in outputs if n.op != "col" and fusible(n))
         self._nodes = (*predicates, *self._computed)
+        self._columns = columns_of(*self._nodes)
         self._proof = RangeProof(self._nodes)
         self._fusible = all(fusible(p) for p in predicates) and bool(self._nodes)
         self._fused = fused
@@ -57,7 +58,7 @@ class RowPipeline:
         return self._assemble([evaluator.array(node) for _, node in self._outputs])
 
     def _drive(self, batch: Batch) -> pa.RecordBatch:
-        masked = batch.has_nulls(self._nodes) or needs_mask(self._nodes)
+        masked = batch.has_nulls(self._columns) or needs_mask(self._nodes)
         rows, columns = drive_rows(self._cache, self._predicates, self._computed, batch, masked=masked)
         kept = batch.arrow.take(pa.array(rows)) if len(rows) < batch.rows else batch.arrow
         evaluator = Evaluator(kept, kernel_caller(self._cache, batch.replaced(kept)))
@@ -115,7 +116,7 @@ def kernel_caller(cache: DriverCache, batch: Batch) -> KernelCaller:
         if not rows:
             return pa.array([], types.parse_type(node.dtype))
         here = Batch(pa.RecordBatch.from_arrays(args, names=names), {}, dtypes, batch.origin, batch.first_row)
-        _, columns = drive_rows(cache, (), (plain,), here, masked=here.has_nulls((plain,)))
+        _, columns = drive_rows(cache, (), (plain,), here, masked=here.has_nulls(tuple(names)))
         return to_arrow(columns[0])
 
     return call

@@ -17,7 +17,7 @@ TARGET_BYTES = 64 << 20
 """Decoded bytes a task aims at when there is enough work."""
 FLOOR_BYTES = 4 << 20
 """Decoded bytes below which a slice is not cut further."""
-SPREAD = 16
+SPREAD = 32
 """Small inputs are still cut into about this many slices, so that a few cores share them evenly."""
 PARTITION_ROWS = 256 * 1024
 MAX_BITS = 12
