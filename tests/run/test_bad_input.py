@@ -95,6 +95,14 @@ def test_not_defined_for_types(source) -> None:
         cr.scan(source).select("id", "id")
 
 
+def test_a_column_of_an_unknown_type_is_named_and_can_be_left_out(tmp_path) -> None:
+    pq.write_table(pa.table({"id": [1], "tags": [["a"]]}), tmp_path / "x.parquet")
+    ds = cr.scan(str(tmp_path / "x.parquet"))
+    with pytest.raises(errors.SchemaError, match=r"column 'tags' is list<.*>, which cannot be used yet; leave it out"):
+        ds.collect()
+    assert ds.drop("tags").collect().to_pylist() == [{"id": 1}]
+
+
 def test_target_is_a_file(source, tmp_path) -> None:
     (tmp_path / "out").write_text("mine")
     with pytest.raises(errors.ConfigError, match="is a file"):

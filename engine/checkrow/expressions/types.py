@@ -72,6 +72,16 @@ def type_text(dtype: pa.DataType) -> str:
     return text if supported else UNSUPPORTED + text
 
 
+def field_type(field: Field) -> pa.DataType:
+    """Returns a column's Arrow type; raises SchemaError naming a column of a type that cannot be used."""
+    if field.dtype.startswith(UNSUPPORTED):
+        kind = field.dtype.removeprefix(UNSUPPORTED)
+        raise SchemaError(
+            f"column {field.name!r} is {kind}, which cannot be used yet; leave it out with .drop({field.name!r})"
+        )
+    return parse_type(field.dtype)
+
+
 def schema_of(schema: pa.Schema) -> Schema:
     """Returns an Arrow schema in plan form."""
     return tuple(Field(f.name, type_text(f.type), f.nullable) for f in schema)
@@ -79,7 +89,7 @@ def schema_of(schema: pa.Schema) -> Schema:
 
 def arrow_schema(fields: Schema) -> pa.Schema:
     """Returns a plan schema as an Arrow schema."""
-    return pa.schema([pa.field(f.name, parse_type(f.dtype), f.nullable) for f in fields])
+    return pa.schema([pa.field(f.name, field_type(f), f.nullable) for f in fields])
 
 
 def is_integer(text: str) -> bool:

@@ -28,7 +28,7 @@ def field_of(schema: Schema, name: str) -> Field:
     """Returns a column's field; raises SchemaError naming the nearest column."""
     for field in schema:
         if field.name == name:
-            types.parse_type(field.dtype)
+            types.field_type(field)
             return field
     raise unknown_column(name, (f.name for f in schema))
 
