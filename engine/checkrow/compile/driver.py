@@ -95,7 +95,7 @@ def row_driver(predicates: tuple[Node, ...], outputs: tuple[Node, ...], *, maske
     body = Body(masked=masked)
     _emit_filters(body, predicates)
     tail = ["rows", "written"]
-    body.line("n = written[0]")
+    body.line("n = np.uint64(written[0])")
     values = [body.value(o) for o in outputs]
     for j, (node, value) in enumerate(zip(outputs, values, strict=True)):
         text = f"1 if {value.name} else 0" if node.dtype == "bool" else value.name
@@ -105,7 +105,7 @@ def row_driver(predicates: tuple[Node, ...], outputs: tuple[Node, ...], *, maske
             body.line(f"m{j}[n] = 1 if {value.valid} else 0")
             tail.append(f"m{j}")
     body.line("rows[n] = i")
-    body.line("written[0] = n + 1")
+    body.line("written[0] += 1")
     return _finish(body, tail, ["return stop, 0, 0"])
 
 
@@ -171,6 +171,7 @@ def _emit_states(body: Body, states: tuple[State, ...], unsplit: frozenset[int])
         if state.arg is not None:
             body.value(state.arg)
     body.line("kept += 1")
+    body.line("h = np.uint64(g)")
     names: list[str] = []
     for number, state in enumerate(states):
         arrays = [f"s{number}_{j}" for j in range(len(STATE_ARRAYS[state.kind]))]
@@ -181,7 +182,7 @@ def _emit_states(body: Body, states: tuple[State, ...], unsplit: frozenset[int])
 
 def _emit_update(body: Body, state: State, arrays: list[str], *, split: bool) -> None:
     if state.arg is None:
-        body.line(f"{arrays[0]}[g] += 1")
+        body.line(f"{arrays[0]}[h] += 1")
         return
     value = body.value(state.arg)
     if value.valid == "True":
@@ -195,24 +196,24 @@ def _emit_valid_update(body: Body, state: State, x: str, arrays: list[str], *, s
     first = arrays[0]
     match state.kind:
         case "valid":
-            body.line(f"{first}[g] += 1")
+            body.line(f"{first}[h] += 1")
         case "sum_int":
             wide = body.fresh()
             text = f"(1 if {x} else 0)" if state.arg is not None and state.arg.dtype == "bool" else x
             body.line(f"{wide} = np.int64({text})")
             if not split:
-                body.line(f"{first}[g] += {wide}")
+                body.line(f"{first}[h] += {wide}")
                 return
-            body.line(f"{first}[g] += {wide} & 0xFFFFFFFF")
-            body.line(f"{arrays[1]}[g] += {wide} >> 32")
+            body.line(f"{first}[h] += {wide} & 0xFFFFFFFF")
+            body.line(f"{arrays[1]}[h] += {wide} >> 32")
         case "sum_float":
-            body.line(f"{first}[g] += {x}")
+            body.line(f"{first}[h] += {x}")
         case "min":
-            with body.block(f"if {x} < {first}[g] or {first}[g] != {first}[g]:"):
-                body.line(f"{first}[g] = {x}")
+            with body.block(f"if {x} < {first}[h] or {first}[h] != {first}[h]:"):
+                body.line(f"{first}[h] = {x}")
         case "max":
-            with body.block(f"if {x} > {first}[g] or {x} != {x}:"):
-                body.line(f"{first}[g] = {x}")
+            with body.block(f"if {x} > {first}[h] or {x} != {x}:"):
+                body.line(f"{first}[h] = {x}")
         case other:
             raise AssertionError(f"no fused update for {other}")
 
@@ -236,7 +237,8 @@ def _finish(body: Body, tail: list[str], end: list[str], begin: list[str] | None
         "@jit",
         f"def drive({', '.join([*heads, *tail])}):",
         *(f"    {b}" for b in begin or []),
-        "    for i in range(start, stop):",
+        # Unsigned indices: signed ones cost a wrap-around test at every access.
+        "    for i in range(np.uint64(start), np.uint64(stop)):",
         *body.lines,
         *(f"    {e}" for e in end),
     ]

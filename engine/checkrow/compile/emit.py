@@ -115,7 +115,7 @@ class Body:
         """Adds a return that leaves row `i` undone."""
         if self.before_return:
             self.line(self.before_return)
-        self.line(f"return i, {status}, {detail}")
+        self.line(f"return np.int64(i), {status}, {detail}")
 
     def fresh(self) -> str:
         """Returns a new variable name."""

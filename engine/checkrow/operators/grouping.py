@@ -50,7 +50,7 @@ class GroupTable:
         self.states = states
         # Groups so far, and rows that went into them: drivers update both in place.
         self.groups = np.zeros(2, np.int64)
-        self.capacity = 1 << layout.bits if layout.direct else _FIRST_CAPACITY
+        self.capacity = _FIRST_CAPACITY
         self.words = self._new_words(self.capacity)
         self.arrays = [self._new_states(s, self.capacity) for s in states]
         self.slots = self._new_slots()
@@ -80,7 +80,7 @@ class GroupTable:
         return tuple(np.full(capacity, identity(state, d), d) for d in state_dtypes(state))
 
     def _new_slots(self) -> Array:
-        return np.full(self.capacity if self.layout.direct else 4 * self.capacity, -1, np.int32)
+        return np.full(1 << self.layout.bits if self.layout.direct else 4 * self.capacity, -1, np.int32)
 
     # -- growth -------------------------------------------------------------------------------------------------------
 
@@ -100,10 +100,6 @@ class GroupTable:
         bits, valid = unpack(self.layout, self.key_words())
         self.layout = widened(self.layout, seen)
         packed = pack(self.layout, bits, valid)
-        if self.layout.direct:
-            self.capacity = 1 << self.layout.bits
-        elif self.capacity < _FIRST_CAPACITY:
-            self.capacity = _FIRST_CAPACITY
         self.words = self._new_words(self.capacity)
         for j, word in enumerate(packed):
             target = self.words[0][:, j] if self.layout.words > 2 else self.words[j]
@@ -164,6 +160,8 @@ class GroupTable:
         if len(missing):
             _, first = np.unique(missing, return_index=True)
             new = missing[np.sort(first)]
+            while self.count + len(new) > self.capacity:
+                self.grow()
             numbers = np.arange(self.count, self.count + len(new), dtype=np.int32)
             self.slots[new] = numbers
             self.words[0][numbers] = new

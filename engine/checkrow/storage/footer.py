@@ -11,6 +11,7 @@ import os
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -38,6 +39,13 @@ def plain_footer(path: Path, wanted: Iterable[str]) -> PlainFooter | None:
 
     Any footer this reader does not know its way through counts as one without such columns: pyarrow then reads it.
     """
+    stat = path.stat()
+    return _plain_footer(path, (stat.st_mtime_ns, stat.st_size, stat.st_ino), frozenset(wanted))
+
+
+@lru_cache(maxsize=64)
+def _plain_footer(path: Path, _version: tuple[int, int, int], wanted: frozenset[str]) -> PlainFooter | None:
+    """Does the work of `plain_footer` once per version of a file: many tasks read slices of the same one."""
     footer = _read_footer(path)
     if footer is None:
         return None
