@@ -7,7 +7,7 @@ partitions. File layout (documented byte for byte in docs/format.md)::
     segments, one per partition, each 64-byte aligned: u64 lengths of all buffers, then the buffers, 64-byte aligned,
         whole segment lz4 when that is smaller
     footer: per partition int64 offset, stored bytes, plain bytes, rows, crc32 of the stored bytes
-    u32 crc32 of the footer | u64 footer length | magic "CRX1"
+    u32 crc32 of all before the segments and of the footer | u64 footer length | magic "CRX1"
 """
 
 from __future__ import annotations
@@ -168,7 +168,8 @@ def write_exchange(path: Path, output: MemoryExchange) -> int:
     header = msgspec.json.encode(_Header(headers, partitions))
     footer = np.zeros(partitions, _FOOTER)
     with path.open("wb") as file:
-        file.write(MAGIC + struct.pack("<I", len(header)) + header)
+        start = MAGIC + struct.pack("<I", len(header)) + header
+        file.write(start)
         for number in range(partitions):
             part = output.partition(number)
             plain = _pack_segment(part)
@@ -178,7 +179,7 @@ def write_exchange(path: Path, output: MemoryExchange) -> int:
             footer[number] = (file.tell(), len(stored), len(plain), part.rows, zlib.crc32(stored))
             file.write(stored)
         tail = footer.tobytes()
-        crc = zlib.crc32(tail)
+        crc = zlib.crc32(tail, zlib.crc32(start))
         file.write(tail + _TAIL.pack(crc, len(tail), MAGIC))
     return crc
 
@@ -251,10 +252,11 @@ def _read_ends(path: Path, file: Any) -> tuple[_Header, Array]:
     file.seek(size - _TAIL.size - length)
     tail = file.read(length)
     file.seek(0)
-    start, header_length = struct.unpack("<4sI", file.read(8))
-    if zlib.crc32(tail) != crc or start != MAGIC:
+    start = file.read(8)
+    text = file.read(struct.unpack("<4sI", start)[1])
+    if zlib.crc32(tail, zlib.crc32(start + text)) != crc:
         raise damaged
-    header = msgspec.json.decode(file.read(header_length), type=_Header)
+    header = msgspec.json.decode(text, type=_Header)
     footer = np.frombuffer(tail, _FOOTER)
     if len(footer) != header.partitions:
         raise damaged

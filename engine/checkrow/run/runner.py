@@ -9,9 +9,8 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -20,15 +19,15 @@ from checkrow.clock import Clock, SystemClock
 from checkrow.errors import ResumeMismatch, RunInterrupted, TaskError
 from checkrow.events import Event, Listener, RunFinished, RunStarted, to_all
 from checkrow.expressions import types
-from checkrow.operators.exchange import ExchangeOutput, FileExchange
 from checkrow.plan.fingerprint import recordable, recorded
-from checkrow.plan.slices import Task, partition_tasks
-from checkrow.plan.stages import CollectSink, MergeSource, ParquetSink, ScanSource, Stage
+from checkrow.plan.stages import CollectSink, ParquetSink
 from checkrow.run.executor import Executor
 from checkrow.run.instance import Instance, token_of
-from checkrow.run.lifecycle import Status
+from checkrow.run.lifecycle import Status, advance
 from checkrow.run.physical import PhysicalPlan, options_of, with_options
-from checkrow.run.stage import CHECKPOINT_INTERVAL_S, Driving, StageDriver, StageOutcome, tasks_from_json, tasks_to_json
+from checkrow.run.resume import difference, with_new_code
+from checkrow.run.stage import CHECKPOINT_INTERVAL_S, Driving, StageOutcome
+from checkrow.run.stages import drive_stages
 from checkrow.storage.log import (
     OUTPUT,
     CommitLog,
@@ -42,14 +41,10 @@ from checkrow.storage.log import (
 from checkrow.storage.manifest import (
     Accounting,
     StagedOutput,
-    TaskManifest,
-    newest_generations,
-    read_manifests,
-    why_invalid,
 )
 from checkrow.storage.reveal import locate, roll_forward
 from checkrow.storage.roots import DatasetRoot, Identity, ensure_identity, require_exchange, resolve_root
-from checkrow.storage.runs import RunRecord, create_run, find_run, lock_instance, put_stage
+from checkrow.storage.runs import RunRecord, create_run, find_run, lock_instance
 from checkrow.storage.store import PosixStore
 
 
@@ -107,7 +102,7 @@ def collect(plan: PhysicalPlan, executor: Executor, options: RunOptions, workspa
     )  # fmt: skip
     started = options.clock.monotonic_s()
     driving.listener(RunStarted(run=run, job="", stages=len(plan.stages), resumed=False))
-    outcome = _stages(driving, plan, None)
+    outcome = drive_stages(driving, plan, None)
     batches = tuple(b for number in sorted(outcome.results) for b in outcome.results[number].batches)
     rows = sum(b.num_rows for b in batches)
     _finished(driving, Status.COMMITTED, rows, options.clock.monotonic_s() - started)
@@ -151,6 +146,7 @@ class _Writing:
         self._store: PosixStore = root.store
         self._events: list[Event] = []
         self._started = options.clock.monotonic_s()
+        self._status = Status.PLANNED
 
     def run(self) -> RunOutcome:
         records = roll_forward(self._root)
@@ -198,9 +194,9 @@ class _Writing:
             if known.fingerprint == self._plan.fingerprint:
                 return known
             if self._options.accept_code_change:
-                return _with_new_code(known, self._plan)
+                return with_new_code(known, self._plan)
             if self._instance.is_job:
-                raise ResumeMismatch(_difference(known, self._plan))
+                raise ResumeMismatch(difference(known, self._plan))
         elif known is None and self._options.resume == "require":
             raise ResumeMismatch("resume='require', but this instance has no unfinished run")
         plan = recordable(msgspec.to_builtins(with_options(self._plan, {})))
@@ -227,7 +223,9 @@ class _Writing:
             )  # fmt: skip
             listener(RunStarted(run=record.run, job=record.job, stages=len(plan.stages), resumed=resumed))
             try:
-                outcome = _stages(driving, plan, self._store)
+                self._status = advance(self._status, Status.RUNNING)
+                outcome = drive_stages(driving, plan, self._store)
+                self._status = advance(self._status, Status.COMMITTING)
                 commit = self._commit(record, plan, outcome)
                 roll_forward(self._root)
             except RunInterrupted as stop:
@@ -298,155 +296,10 @@ class _Writing:
         self._options.listener(event)
 
     def _end(self, run: str, status: Status, rows: int, message: str, listener: Listener | None = None) -> None:
+        self._status = advance(self._status, status)
         seconds = round(self._options.clock.monotonic_s() - self._started, 6)
         (listener or self._listen)(RunFinished(run=run, status=status, rows_out=rows, seconds=seconds, message=message))
 
 
 def _finished(driving: Driving, status: Status, rows: int, seconds: float) -> None:
     driving.listener(RunFinished(run=driving.run, status=status, rows_out=rows, seconds=round(seconds, 6)))
-
-
-def _stages(driving: Driving, plan: PhysicalPlan, store: PosixStore | None) -> StageOutcome:
-    """Drives all stages, or only the last when its tasks are known and all done."""
-    inputs: list[ExchangeOutput | str] = []
-    outcome = StageOutcome()
-    if store is not None and (finished := _last_stage_done(driving, plan, store)) is not None:
-        return finished
-    for stage in plan.stages:
-        last = stage.number == len(plan.stages) - 1
-        tasks = plan.tasks if stage.number == 0 else _later_tasks(driving, plan, stage, inputs, store)
-        known, generations = _known(driving, stage, tasks, store)
-        driver = StageDriver(
-            replace(driving, limit=driving.limit if last else None), stage, tasks, plan.bits[stage.number],
-            fused=plan.fused[stage.number], known=known, generations=generations,
-        )  # fmt: skip
-        outcome = driver.run(inputs)
-        if isinstance(stage.source, MergeSource):
-            _conserved(stage, inputs, outcome, driving.limit if last else None)
-        if not last:
-            inputs = outcome.exchanges()
-    return outcome
-
-
-def _last_stage_done(driving: Driving, plan: PhysicalPlan, store: PosixStore) -> StageOutcome | None:
-    """Returns the outcome of the last stage when every task of it has a valid manifest, so that nothing runs."""
-    number = len(plan.stages) - 1
-    recorded = store.list(f"runs/{driving.run}/stages")
-    if number == 0 or f"runs/{driving.run}/stages/{number}.json" not in recorded:
-        return None
-    tasks = tasks_from_json(put_stage(store, driving.run, number, []))
-    known, _ = _known(driving, plan.stages[number], tasks, store)
-    if len(known) < len(tasks):
-        return None
-    driver = StageDriver(driving, plan.stages[number], tasks, 0, fused=False, known=known, generations={})
-    return driver.run([])
-
-
-def _later_tasks(
-    driving: Driving, plan: PhysicalPlan, stage: Stage, inputs: Sequence[ExchangeOutput | str], store: PosixStore | None
-) -> tuple[Task, ...]:
-    """Returns a later stage's tasks from the sizes that reached its exchange; recorded before they are used."""
-    if not isinstance(stage.source, MergeSource):
-        raise AssertionError("only merges follow an exchange")
-    partitions = 1 << plan.bits[stage.source.stage]
-    sizes, rows = [0] * partitions, [0] * partitions
-    for opened in _opened(inputs):
-        for p, (size, count) in enumerate(zip(opened.partition_bytes, opened.partition_rows, strict=True)):
-            sizes[p] += size
-            rows[p] += count
-    tasks = partition_tasks(sizes, rows, plan.target_bytes)
-    if store is None:
-        return tasks
-    return tasks_from_json(put_stage(store, driving.run, stage.number, tasks_to_json(tasks)))
-
-
-def _opened(inputs: Sequence[ExchangeOutput | str]) -> Iterator[ExchangeOutput]:
-    for i in inputs:
-        yield FileExchange(Path(i)) if isinstance(i, str) else i
-
-
-def _known(
-    driving: Driving, stage: Stage, tasks: Sequence[Task], store: PosixStore | None
-) -> tuple[dict[int, TaskManifest], dict[int, int]]:
-    """Returns the manifests that still hold, and generations for tasks whose manifest does not."""
-    if store is None:
-        return {}, {}
-    numbers = {t.number for t in tasks}
-    slices = {t.number: t.slice_id() for t in tasks}
-    valid = {
-        number: manifest
-        for number, manifest in read_manifests(store, driving.run, stage.number).items()
-        if number in numbers
-        and (manifest.fingerprint, manifest.slice_id) == (driving.fingerprint, slices[number])
-        and why_invalid(store, manifest, deep=False) is None
-    }
-    written = newest_generations(store, driving.run, stage.number)
-    return valid, {n: written[n] + 1 for n in numbers & set(written) if n not in valid}
-
-
-def _conserved(stage: Stage, inputs: Sequence[ExchangeOutput | str], outcome: StageOutcome, limit: int | None) -> None:
-    """Raises TaskError when an exchange lost or doubled rows."""
-    if limit is not None:
-        return
-    sent = sum(sum(o.partition_rows) for o in _opened(inputs))
-    received = sum(r.accounting.rows_in for r in outcome.results.values())
-    if sent != received:
-        raise TaskError(
-            f"the exchange before stage {stage.number} sent {sent} rows but {received} arrived; nothing was committed"
-        )
-
-
-def _with_new_code(known: RunRecord, plan: PhysicalPlan) -> RunRecord:
-    """Returns an unfinished run's record with new stages on its old slices: finished tasks stay as they are.
-
-    Raises
-    ------
-    ResumeMismatch
-        If the new plan has other stages or another output, so that old and new tasks would not fit together.
-    """
-    old = msgspec.convert(recorded(known.plan), PhysicalPlan)
-    shapes = [[(s.number, s.output_schema(), type(s.sink)) for s in p.stages] for p in (old, plan)]
-    first, before = plan.stages[0].source, old.stages[0].source
-    if (
-        shapes[0] != shapes[1]
-        or old.bits != plan.bits
-        or not (isinstance(first, ScanSource) and isinstance(before, ScanSource))
-    ):
-        raise ResumeMismatch(f"run {known.run} cannot go on with the new plan: its stages differ; choose --recompute")
-    source = msgspec.structs.replace(first, source=msgspec.structs.replace(first.source, files=before.source.files))
-    stages = (msgspec.structs.replace(plan.stages[0], source=source), *plan.stages[1:])
-    mixed = msgspec.structs.replace(old, stages=stages)
-    return msgspec.structs.replace(known, plan=recordable(msgspec.to_builtins(mixed)))
-
-
-def _difference(known: RunRecord, plan: PhysicalPlan) -> str:
-    """Says how an unfinished run's plan differs from the one asked for."""
-    before = msgspec.convert(recorded(known.plan), PhysicalPlan)
-    what = []
-    if _kernels(before) != _kernels(plan):
-        what.append("a kernel's code changed")
-    if before.stages[-1].sink != plan.stages[-1].sink:
-        what.append("the output changed")
-    if not what:
-        what.append("filters, columns or parameters changed")
-    return (
-        f"run {known.run} of this job is unfinished and had another plan: {', '.join(what)}. "
-        "Continue it as it was with the old code, or choose --recompute (start over) or --accept-code-change"
-    )
-
-
-def _kernels(plan: PhysicalPlan) -> set[str]:
-    found: set[str] = set()
-
-    def visit(value: Any) -> None:
-        if isinstance(value, dict):
-            if "fingerprint" in value and "blocks" in value:
-                found.add(str(value["fingerprint"]))
-            for v in value.values():
-                visit(v)
-        elif isinstance(value, (list, tuple)):
-            for v in value:
-                visit(v)
-
-    visit(msgspec.to_builtins(plan.stages))
-    return found
