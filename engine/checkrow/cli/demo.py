@@ -159,6 +159,8 @@ def _screen(run: Run, killed: Killed, proofs: list[dict[str, Any]], source: Path
     console.print(steps_table(f"run {run.id}", run.steps))
     after = killed.result["metrics"]
     facts = Table(show_header=False, box=None)
+    facts.add_column(no_wrap=True)
+    facts.add_column(overflow="fold")  # paths are to be copied: never cut
     facts.add_row("rows", f"{metrics['rows_in']:,} in, {metrics['rows_out']:,} out")
     facts.add_row("bytes", f"{read:,} read, {metrics['bytes_out']:,} written")
     facts.add_row(
