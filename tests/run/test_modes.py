@@ -118,3 +118,20 @@ def test_remote_files_through_fsspec(source) -> None:
     assert ds.group_by("kind").agg(n=cr.count()).collect().to_pylist() == [{"kind": "a", "n": 2_000}]
     with pytest.raises(cr.errors.ConfigError, match="no file or directory"):
         cr.scan("memory://bucket/nothing")
+
+
+def test_a_lost_last_record_is_noticed_by_its_marker(source) -> None:
+    """A record was lost but its marker stayed: the next commit took its number, counted as shown, and lost its files."""
+    ds = cr.scan(source).select("id")
+    ds.write_parquet("out")
+    ds.write_parquet("out", mode="append")
+    Path("out.checkrow/log/00000000000000000002.json").unlink()
+    with pytest.raises(cr.errors.CorruptControlFile, match="marker or later records exist"):
+        ds.write_parquet("out", mode="append")
+
+
+@pytest.mark.parametrize("column", ["_day", ".day"])
+def test_partition_directories_that_readers_skip_are_refused(tmp_path, column) -> None:
+    pq.write_table(pa.table({column: ["a", "b"], "x": [1, 2]}), tmp_path / "in.parquet")
+    with pytest.raises(cr.errors.PlanError, match="readers skip directories"):
+        cr.scan(str(tmp_path / "in.parquet")).write_parquet("out", partition_by=column)

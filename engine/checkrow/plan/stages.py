@@ -176,6 +176,11 @@ def check_sink(sink: ParquetSink, schema: Schema) -> None:
     names = [f.name for f in schema]
     for name in sink.partition_by:
         field_of(schema, name)
+    hidden = [name for name in sink.partition_by if name.startswith(("_", "."))]
+    if hidden:
+        raise PlanError(
+            f"partition_by names {hidden[0]!r}: readers skip directories that start with '_' or '.'; rename the column"
+        )
     if sink.partition_by and len(sink.partition_by) >= len(names):
         raise PlanError("partition_by names every column; at least one must stay in the files")
     if sink.mode not in {"error", "append", "replace"}:

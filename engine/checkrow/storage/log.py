@@ -108,8 +108,8 @@ class CommitLog:
 
         The chain is over the bytes as written, so that a field another version knows does not break it.
         """
-        # Listed before reading: a record that arrives meanwhile is no gap.
-        listed = [int(k[4:24]) for k in self._store.list("log") if k.endswith(".json") and k[4:24].isdigit()]
+        # Listed before reading: a record that arrives meanwhile is no gap. Markers count: a lost record leaves one.
+        listed = [int(k[4:24]) for k in self._store.list("log") if k[4:24].isdigit()]
         records: list[CommitRecord] = []
         previous = ""
         while True:
@@ -124,7 +124,8 @@ class CommitLog:
             records.append(record)
             previous = body_digest(data)
         if max(listed, default=0) > len(records):
-            raise CorruptControlFile(f"{record_key(len(records) + 1)} is missing but later records exist; restore it")
+            missing = record_key(len(records) + 1)
+            raise CorruptControlFile(f"{missing} is missing but its marker or later records exist; restore it")
         return tuple(records), previous
 
     def append(
