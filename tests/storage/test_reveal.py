@@ -93,7 +93,7 @@ def _judge_ended(root: DatasetRoot, old: Mapping[str, bytes], end: Mapping[str, 
         before = snapshot(records, 1)
         assert {f.path: digest_file(locate(root, f))[1] for f in before.files} == digests(old)
     else:
-        assert not list(root.control.rglob("*.parquet")), "nothing was there, so nothing may be retired"
+        assert not list(root.control.rglob("*.retired")), "nothing was there, so nothing may be retired"
 
 
 def test_append_killed_at_every_call(tmp_path: Path) -> None:
