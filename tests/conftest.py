@@ -13,6 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+EXAMPLES = int(os.environ.get("CHECKROW_EXAMPLES", "100"))
+"""Random tables per property; the long runs of `make soak` ask for more."""
+
 
 @pytest.fixture(autouse=True)
 def private_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ def test_a_run_in_process_does_not_load_distributed() -> None:
 def test_public_names() -> None:
     assert sorted(checkrow.__all__) == [
         "CheckrowError", "Dataset", "Limits", "Plan", "Run", "cluster", "coalesce", "col", "count", "errors", "events",
-        "job", "lit", "max", "mean", "min", "row_kernel", "scan", "sum", "when",
+        "group_kernel", "job", "lit", "max", "mean", "min", "outputs_for", "row_kernel", "scan", "sum", "when",
     ]  # fmt: skip
     for name in checkrow.__all__:
         assert getattr(checkrow, name) is not None

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from checkrow.expressions.expression import lit as lit
     from checkrow.expressions.expression import when as when
     from checkrow.jobs.job import job as job
+    from checkrow.kernels.group import group_kernel as group_kernel
+    from checkrow.kernels.group import outputs_for as outputs_for
     from checkrow.kernels.row import row_kernel as row_kernel
     from checkrow.run import dask as cluster  # noqa: F401  # public name
 
@@ -41,11 +43,13 @@ _NAMES = {
     "coalesce": "checkrow.expressions.expression",
     "col": "checkrow.expressions.expression",
     "count": "checkrow.dataset.functions",
+    "group_kernel": "checkrow.kernels.group",
     "job": "checkrow.jobs.job",
     "lit": "checkrow.expressions.expression",
     "max": "checkrow.dataset.functions",
     "mean": "checkrow.dataset.functions",
     "min": "checkrow.dataset.functions",
+    "outputs_for": "checkrow.kernels.group",
     "row_kernel": "checkrow.kernels.row",
     "scan": "checkrow.dataset.scan",
     "sum": "checkrow.dataset.functions",

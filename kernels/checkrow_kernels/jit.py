@@ -42,6 +42,14 @@ def inline_kernel(function: Function) -> Function:
     return compiled
 
 
+def checked_kernel(function: Function) -> Function:
+    """As `inline_kernel`, and an index outside an array raises IndexError."""
+    if not ENABLED:
+        return function
+    compiled: Function = numba.njit(nogil=True, error_model="numpy", boundscheck=True)(function)
+    return compiled
+
+
 def _cached(function: Function, directory: str) -> Function:
     """Compiles with a cache in a directory of our choice; Numba reads the setting when the decorator is applied."""
     users = numba.config.CACHE_DIR

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from checkrow_kernels import aggregate, bits, bounds, calendar, group, hashing, reference, scatter, strings, take
+from checkrow_kernels import aggregate, bits, bounds, calendar, group, hashing, reference, scatter, sort, strings, take
 
 Arguments = tuple[Any, ...]
 
@@ -21,7 +21,7 @@ class KernelInfo:
     """A kernel, its reference with the same arguments, example arguments, complexity and source.
 
     Both functions work on their own copy of the arguments; what they write and return must be equal, floats within
-    `tolerance` (relative).
+    `tolerance` (relative), except in the arguments numbered in `scratch`, whose content is lost.
     """
 
     name: str
@@ -31,6 +31,7 @@ class KernelInfo:
     cost: str
     source: str = "elementary"
     tolerance: float = 0.0
+    scratch: tuple[int, ...] = ()
 
 
 def _ints(rng: np.random.Generator, rows: int) -> Any:
@@ -75,6 +76,22 @@ def _taken(rng: np.random.Generator, rows: int) -> Arguments:
 def _starts(ids: Any) -> Any:
     counts = np.bincount(ids, minlength=7)
     return np.cumsum(counts) - counts
+
+
+def _placed(rng: np.random.Generator, rows: int) -> Arguments:
+    offsets, data = _texts(rng, rows)
+    at = rng.permutation(rows)
+    lengths = np.zeros(rows, np.int64)
+    lengths[at] = np.diff(offsets)
+    out_offsets = np.concatenate([[0], np.cumsum(lengths)])
+    return offsets, data, at, out_offsets, np.zeros(len(data), np.uint8)
+
+
+def _unsorted(rng: np.random.Generator, rows: int) -> Arguments:
+    """Groups on both sides of the insertion limit, words with ties and with differences in few bytes."""
+    starts = np.array([0, rows // 8, rows // 8, rows // 4, rows])
+    words = rng.integers(0, 50, rows).astype(np.uint64) << rng.integers(0, 56, rows).astype(np.uint64)
+    return words, rng.permutation(rows), starts, np.zeros(rows, np.uint64), np.zeros(rows, np.int64)
 
 
 def _slots(rows: int) -> Any:
@@ -208,9 +225,57 @@ KERNELS: tuple[KernelInfo, ...] = (
         example=lambda r, n: (r.integers(0, 256, n + 3).astype(np.uint8), 2, n + 3),
     ),
     KernelInfo(
-        name="scatter_order", function=scatter.scatter_order, reference=reference.scatter_order, cost="O(rows)",
+        name="positions", function=scatter.positions, reference=reference.positions, cost="O(rows)",
         source="Polychroniou & Ross, SIGMOD 2014, section 4",
         example=lambda r, n: ((i := _gids(r, n)), _starts(i), np.empty(n, np.int64)),
+    ),
+    KernelInfo(
+        name="place", function=scatter.place, reference=reference.place, cost="O(rows)",
+        example=lambda r, n: (_ints(r, n), r.permutation(n), np.empty(n, np.int64)),
+    ),
+    KernelInfo(
+        name="place_pairs", function=scatter.place_pairs, reference=reference.place_pairs, cost="O(rows)",
+        example=lambda r, n: (_ints(r, 2 * n), r.permutation(n), np.empty(2 * n, np.int64)),
+    ),
+    KernelInfo(
+        name="place_lengths", function=scatter.place_lengths, reference=reference.place_lengths, cost="O(rows)",
+        example=lambda r, n: (_texts(r, n)[0], r.permutation(n), np.empty(n, np.int64)),
+    ),
+    KernelInfo(
+        name="place_bytes", function=scatter.place_bytes, reference=reference.place_bytes, cost="O(bytes)",
+        example=_placed,
+    ),
+    KernelInfo(
+        name="sortable_ints", function=sort.sortable_ints, reference=reference.sortable_ints, cost="O(rows)",
+        example=lambda r, n: (_ints(r, n), np.empty(n, np.uint64)),
+    ),
+    KernelInfo(
+        name="sortable_unsigned", function=sort.sortable_unsigned, reference=reference.sortable_unsigned,
+        cost="O(rows)",
+        example=lambda r, n: (r.integers(0, 2**64, n, dtype=np.uint64), np.empty(n, np.uint64)),
+    ),
+    KernelInfo(
+        name="sortable_floats", function=sort.sortable_floats, reference=reference.sortable_floats, cost="O(rows)",
+        example=lambda r, n: (
+            r.choice([0.0, -0.0, np.nan, -np.nan, np.inf, -np.inf, 5e-324, -1.5, 2.0], n), np.empty(n, np.uint64),
+        ),
+    ),
+    KernelInfo(
+        name="group_starts", function=sort.group_starts, reference=reference.group_starts, cost="O(rows + groups)",
+        example=lambda r, n: (_gids(r, n), np.zeros(8, np.int64)),
+    ),
+    KernelInfo(
+        name="group_rows", function=sort.group_rows, reference=reference.group_rows, cost="O(rows)",
+        source="counting sort, Knuth TAOCP 3, section 5.2",
+        example=lambda r, n: (
+            (i := _gids(r, n)), r.integers(0, 2**64, n, dtype=np.uint64), r.permutation(n), _starts(i),
+            np.empty(n, np.uint64), np.empty(n, np.int64),
+        ),
+    ),
+    KernelInfo(
+        name="sort_groups", function=sort.sort_groups, reference=reference.sort_groups,
+        cost="O(rows * differing bytes)", source="Knuth TAOCP 3, sections 5.2.1 and 5.2.5", example=_unsorted,
+        scratch=(3, 4),
     ),
     KernelInfo(
         name="take_bytes", function=take.take_bytes, reference=reference.take_bytes, cost="O(bytes)",

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from checkrow_kernels import aggregate, bits, bounds, calendar, group, hashing, scatter, strings, take
+from checkrow_kernels import aggregate, bits, bounds, calendar, group, hashing, scatter, sort, strings, take
 from checkrow_kernels.registry import KERNELS
 from tests.conftest import environment
 
@@ -27,6 +27,8 @@ def differs(info) -> str:
         if not (found == wanted or (found is None and wanted is None)):
             return f"{info.name}, {rows} rows: returned {found}, not {wanted}"
         for number, (a, b) in enumerate(zip(mine, theirs, strict=True)):
+            if number in info.scratch:
+                continue
             if isinstance(a, np.ndarray) and not np.allclose(a, b, rtol=info.tolerance, atol=0, equal_nan=True):
                 return f"{info.name}, {rows} rows: argument {number} became {a}, not {b}"
     return ""
@@ -55,7 +57,7 @@ def test_every_kernel_is_listed() -> None:
     listed = {k.name for k in KERNELS}
     compiled = {
         name
-        for module in (aggregate, bits, bounds, calendar, group, hashing, scatter, strings, take)
+        for module in (aggregate, bits, bounds, calendar, group, hashing, scatter, sort, strings, take)
         for name, function in vars(module).items()
         if hasattr(function, "py_func") and function.__module__ == module.__name__ and not name.startswith("_")
     }
@@ -141,10 +143,10 @@ def test_scatter_conserves_rows_at_every_fan_out(bits) -> None:
         scatter.partition_of(hashes, bits, ids)
         scatter.count_partitions(ids, counts)
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-        order = np.empty(rows, np.int64)
-        scatter.scatter_order(ids, starts, order)
-        assert sorted(order.tolist()) == list(range(rows))
-        np.testing.assert_array_equal(order, np.argsort(ids, kind="stable"))
+        at, out = np.empty(rows, np.int64), np.full(rows, -1)
+        scatter.positions(ids, starts, at)
+        scatter.place(np.arange(rows), at, out)
+        np.testing.assert_array_equal(out, np.argsort(ids, kind="stable"))
 
 
 def test_strings_are_interned_once_with_growth() -> None:

@@ -10,7 +10,8 @@ from checkrow.errors import CorruptControlFile
 from checkrow.expressions.types import schema_of
 from checkrow.operators.arrow import from_arrow, to_batch
 from checkrow.operators.column import Columns
-from checkrow.operators.exchange import FileExchange, scatter, write_exchange
+from checkrow.operators.exchange import FileExchange, write_exchange
+from checkrow.operators.scatter import scatter
 from tests.conftest import sample
 
 NAMES = ("city", "big", "ratio", "flag", "price", "wide", "day", "stamp", "single", "small")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -14,12 +14,13 @@ from checkrow.dataset.plan import Plan
 from checkrow.dataset.run import Run
 from checkrow.errors import PlanError
 from checkrow.events import Listener
-from checkrow.expressions.expression import Expr, as_node
-from checkrow.expressions.nodes import Node, column
+from checkrow.expressions.expression import Expr, Ordering, as_node
+from checkrow.expressions.nodes import Node, OrderKey, column
 from checkrow.expressions.types import arrow_schema
 from checkrow.expressions.typing import field_of, unknown_column
+from checkrow.kernels.group import GroupKernel
 from checkrow.kernels.row import RowKernel
-from checkrow.plan.logical import Aggregate, Assign, Filter, Relation, Select, schema_of
+from checkrow.plan.logical import Aggregate, Apply, Assign, Filter, Relation, Select, schema_of
 from checkrow.plan.stages import CollectSink, ParquetSink
 
 Result = TypeVar("Result")
@@ -223,6 +224,35 @@ class GroupedDataset:
             raise PlanError("agg() without keys needs at least one aggregate")
         calls = tuple(call.named(name) for name, call in named.items())
         return Dataset(Aggregate(self._dataset.relation, self._keys, calls))
+
+    def apply(
+        self, kernel: GroupKernel, *, order_by: str | Expr | Ordering | Sequence[str | Expr | Ordering] = ()
+    ) -> Dataset:
+        """Calls a kernel with the rows of each group; returns the group keys, then the kernel's columns.
+
+        Parameters
+        ----------
+        kernel : GroupKernel
+            See `cr.group_kernel`; its arguments read the columns they are named after.
+        order_by : column, expression, `col(...).desc()` or a list of them
+            The order of rows within a group; nulls come last and NaN counts as the greatest. Ties, and everything
+            without `order_by`, stay in the order in which the input is read.
+
+        Examples
+        --------
+        `ds.group_by("user_id").apply(sessions.bind(gap_us=1_800_000_000), order_by="ts")`
+        """
+        if not isinstance(kernel, GroupKernel):
+            raise PlanError(f"apply() takes a group kernel (see group_kernel), not {type(kernel).__name__}")
+        given = (order_by,) if isinstance(order_by, (str, Expr, Ordering)) else tuple(order_by)
+        order = tuple(_order_key(o) for o in given)
+        return Dataset(Apply(self._dataset.relation, self._keys, order, kernel.call()))
+
+
+def _order_key(given: str | Expr | Ordering) -> OrderKey:
+    if isinstance(given, Ordering):
+        return given.key
+    return OrderKey(column(given) if isinstance(given, str) else as_node(given))
 
 
 def _named(expr: Expr) -> tuple[str, Node]:

@@ -6,8 +6,20 @@ import pyarrow as pa
 
 from checkrow.errors import PlanError
 from checkrow.expressions.literals import literal
-from checkrow.expressions.nodes import Node, column
+from checkrow.expressions.nodes import Node, OrderKey, column
 from checkrow.expressions.types import UNSUPPORTED, parse_type, type_text
+
+
+class Ordering:
+    """An expression to order by, in descending order; made by `Expr.desc`."""
+
+    __slots__ = ("key",)
+
+    def __init__(self, key: OrderKey) -> None:
+        self.key = key
+
+    def __repr__(self) -> str:
+        return f"Ordering({render(self.key.node)} descending)"
 
 
 class Expr:
@@ -36,6 +48,10 @@ class Expr:
     def alias(self, name: str) -> Expr:
         """Returns the expression under another column name."""
         return Expr(self.node, name)
+
+    def desc(self) -> Ordering:
+        """Returns the expression as something to order by, greatest first; nulls come last all the same."""
+        return Ordering(OrderKey(self.node, descending=True))
 
     def cast(self, dtype: pa.DataType) -> Expr:
         """Returns the expression converted to an Arrow type; a value that does not fit is an error at run time."""

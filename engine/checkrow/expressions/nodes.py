@@ -28,7 +28,10 @@ class KernelSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is needed to compile and call a kernel elsewhere: source, not objects.
 
     `blocks` are the helper functions it reaches, in order of definition, then the kernel itself; `constants` are the
-    module-level numbers it reaches, by name.
+    module-level numbers it reaches, by name. `columns` are the arguments that read a column; `arguments` are all
+    positional ones in order, `out` and `<column>_valid` among them (empty: just the columns). `fills` says by column
+    what stands in for nulls. `shape`, `checked` and `max_rows` (rows a call may give; None: as many as it was given)
+    concern kernels over arrays.
     """
 
     name: str
@@ -43,6 +46,11 @@ class KernelSpec(msgspec.Struct, frozen=True, kw_only=True):
     decimals: str
     time_unit: str
     fingerprint: str
+    arguments: tuple[str, ...] = ()
+    fills: tuple[tuple[str, int | float | bool], ...] = ()
+    shape: str = ""
+    checked: bool = False
+    max_rows: int | None = None
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -61,6 +69,21 @@ class Node(msgspec.Struct, frozen=True):
     nullable: bool = True
     kernel: KernelSpec | None = None
     parameters: tuple[tuple[str, int | float | bool], ...] = ()
+
+
+class KernelCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A kernel over groups as it was applied: its record, what its columns read, its bound parameters."""
+
+    kernel: KernelSpec
+    args: tuple[Node, ...]
+    parameters: tuple[tuple[str, int | float | bool], ...] = ()
+
+
+class OrderKey(msgspec.Struct, frozen=True):
+    """What rows are ordered by: nulls last either way, NaN as the greatest value."""
+
+    node: Node
+    descending: bool = False
 
 
 def column(name: str) -> Node:

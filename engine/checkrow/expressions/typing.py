@@ -167,17 +167,23 @@ def _resolve_kernel(node: Node, args: tuple[Node, ...]) -> Node:
     spec = node.kernel
     if spec is None or not isinstance(node.value, int):
         raise KernelTypeError("a kernel node without its kernel")
-    converted = tuple(_kernel_argument(spec, name, arg) for name, arg in zip(spec.columns, args, strict=True))
+    converted = tuple(kernel_argument(spec, name, arg) for name, arg in zip(spec.columns, args, strict=True))
     nullable = spec.nulls == "propagate" and any(a.nullable for a in args)
     return msgspec.structs.replace(node, args=converted, dtype=spec.returns[node.value].dtype, nullable=nullable)
 
 
-def _kernel_argument(spec: KernelSpec, name: str, arg: Node) -> Node:
-    """Returns the argument in the form a row kernel sees it: scaled or floating decimals, times in one unit."""
+def kernel_argument(spec: KernelSpec, name: str, arg: Node) -> Node:
+    """Returns a typed argument in the form a kernel sees it: scaled or floating decimals, times in one unit.
+
+    Raises
+    ------
+    KernelTypeError
+        If the kernel cannot take the type, or was not told how to.
+    """
     where = f"{spec.blocks[-1].file}:{spec.blocks[-1].line}: kernel {spec.name!r}, argument {name!r}"
     kind = arg.dtype
     if types.is_text(kind):
-        raise KernelTypeError(f"{where}: {kind} columns cannot be passed to row kernels yet; cast to a number")
+        raise KernelTypeError(f"{where}: {kind} columns cannot be passed to kernels yet; cast to a number")
     if types.is_decimal(kind):
         return _decimal_argument(spec, where, arg)
     if kind.startswith(("timestamp", "duration")):

@@ -7,6 +7,7 @@ or one byte per row.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +82,15 @@ class Columns:
         """Returns the rows at some row numbers (int64)."""
         return Columns(self.names, tuple(c.take(rows) for c in self.columns), len(rows))
 
+    @staticmethod
+    def concat(parts: Sequence[Columns]) -> Columns:
+        """Returns the rows of all parts, one part after the other; text must be spelled out."""
+        if len(parts) == 1:
+            return parts[0]
+        rows = sum(p.rows for p in parts)
+        columns = tuple(_joined([p.columns[j] for p in parts], rows) for j in range(len(parts[0].columns)))
+        return Columns(parts[0].names, columns, rows)
+
     @property
     def size_bytes(self) -> int:
         """Bytes of all columns."""
@@ -89,3 +99,19 @@ class Columns:
     def __getitem__(self, name: str) -> Column:
         """Returns a column by name."""
         return self.columns[self.names.index(name)]
+
+
+def _joined(parts: list[Column], rows: int) -> Column:
+    valid = None
+    if any(p.valid is not None for p in parts):
+        valid = np.concatenate([p.valid if p.valid is not None else np.ones(len(p), np.uint8) for p in parts])
+    values = np.concatenate([p.values for p in parts])
+    if parts[0].offsets is None:
+        return Column(parts[0].dtype, values, valid)
+    offsets = np.zeros(rows + 1, np.int64)
+    at, base = 1, 0
+    for part in parts:
+        if part.offsets is not None:
+            offsets[at : at + len(part)] = part.offsets[1:] + base
+            at, base = at + len(part), base + len(part.values)
+    return Column(parts[0].dtype, values, valid, offsets)

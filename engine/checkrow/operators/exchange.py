@@ -26,13 +26,10 @@ from numpy.typing import NDArray
 from checkrow.errors import CorruptControlFile
 from checkrow.expressions import types
 from checkrow.operators.column import Column, Columns
-from checkrow_kernels.hashing import hash_int64, hash_strings
-from checkrow_kernels.scatter import count_partitions, partition_of, scatter_order
 
 Array = NDArray[Any]
 MAGIC = b"CRX1"
 _ALIGN = 64
-_NO_VALID = np.empty(0, np.uint8)
 _TAIL = struct.Struct("<IQ4s")
 
 
@@ -49,30 +46,6 @@ class ExchangeOutput(Protocol):
 
     def partition(self, number: int) -> Columns:
         """Returns the rows of one partition."""
-
-
-def hash_keys(columns: Columns, keys: int) -> Array:
-    """Returns a hash per row of the first `keys` columns: the same on every machine, task and run.
-
-    Text is hashed by its bytes, numbers by their 64-bit pattern, null by a mark of its own.
-    """
-    out = np.zeros(columns.rows, np.uint64)
-    for number, column in enumerate(columns.columns[:keys]):
-        valid, has_valid = (_NO_VALID, False) if column.valid is None else (column.valid, True)
-        if column.offsets is not None:
-            hash_strings(column.offsets, column.values, valid, has_valid, out, number == 0)
-        else:
-            hash_int64(_bits(column), valid, has_valid, out, number == 0)
-    return out
-
-
-def _bits(column: Column) -> Array:
-    values = column.values
-    if values.dtype.kind == "f":
-        plain = values.astype(np.float64) + 0.0
-        plain[np.isnan(plain)] = np.nan
-        return plain.view(np.int64)
-    return values.astype(np.int64) if values.dtype != np.uint64 else values.view(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,33 +79,6 @@ def _slice(column: Column, start: int, stop: int) -> Column:
         return Column(column.dtype, column.values[offsets[0] : offsets[-1]], valid, offsets - offsets[0])
     width = 2 if types.is_wide(column.dtype) else 1
     return Column(column.dtype, column.values[width * start : width * stop], valid)
-
-
-def scatter(columns: Columns, keys: int, bits: int) -> MemoryExchange:
-    """Returns rows grouped by partition, order within a partition kept.
-
-    Parameters
-    ----------
-    columns : Columns
-        Text must be spelled out (see `Column.spelled`).
-    keys : int
-        How many leading columns decide the partition.
-    bits : int
-        Partitions as a power of two.
-    """
-    partitions = 1 << bits
-    starts = np.zeros(partitions + 1, np.int64)
-    if bits == 0:
-        starts[1] = columns.rows
-        return MemoryExchange(columns, starts)
-    ids = np.empty(columns.rows, np.int32)
-    partition_of(hash_keys(columns, keys), bits, ids)
-    counts = np.zeros(partitions, np.int64)
-    count_partitions(ids, counts)
-    np.cumsum(counts, out=starts[1:])
-    order = np.empty(columns.rows, np.int64)
-    scatter_order(ids, starts[:-1].copy(), order)
-    return MemoryExchange(columns.take(order), starts)
 
 
 # -- the durable form -----------------------------------------------------------------------------------------------

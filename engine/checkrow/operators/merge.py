@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from checkrow.expressions import types
 from checkrow.operators.column import Column, Columns
 from checkrow.operators.grouping import GroupTable, out_of_range
-from checkrow.operators.keys import Key, covers, key_bits, key_values, layout, observed, pack, unpack
+from checkrow.operators.key_columns import KeyColumns, some
+from checkrow.operators.keys import pack
 from checkrow.operators.partial import state_name
-from checkrow.operators.strings import StringTable
 from checkrow.plan.aggregates import STATE_ARRAYS, Aggregation, Finish
 from checkrow_kernels import aggregate as kernels
 
@@ -27,9 +27,9 @@ def merge_partition(aggregation: Aggregation, parts: Sequence[Columns]) -> Colum
     The order of groups is that of their first appearance, slice by slice; float sums are added in slice order. Without
     keys there is always one group.
     """
-    tables = {n: StringTable() for n, (_, k) in enumerate(aggregation.keys) if types.is_text(k.dtype)}
-    encoded = [_keys(aggregation, part, tables) for part in parts]
-    table = GroupTable(_layout(aggregation, encoded), aggregation.states)
+    keys = KeyColumns(aggregation.keys)
+    encoded = [keys.encode(part) for part in parts]
+    table = GroupTable(keys.layout(encoded), aggregation.states)
     for part, (bits, valid) in zip(parts, encoded, strict=True):
         if not part.rows:
             continue
@@ -40,64 +40,22 @@ def merge_partition(aggregation: Aggregation, parts: Sequence[Columns]) -> Colum
             table.merge(number, gids, arrays)
     if not aggregation.keys and not table.count:
         table.upsert((np.zeros(1, np.int64),), 1)
-    return _finish(aggregation, table, tables)
+    return _finish(aggregation, table, keys)
 
 
-def _keys(
-    aggregation: Aggregation, part: Columns, tables: dict[int, StringTable]
-) -> tuple[tuple[Array, ...], tuple[Array | None, ...]]:
-    bits, valid = [], []
-    for number, (name, _) in enumerate(aggregation.keys):
-        column = part[name]
-        if number in tables and column.offsets is not None:
-            codes = tables[number].encode(column.offsets, column.values, column.valid)
-            column = Column(column.dtype, codes, column.valid)
-        bits.append(key_bits(column.dtype, column.values))
-        valid.append(column.valid)
-    return tuple(bits), tuple(valid)
-
-
-def _layout(aggregation: Aggregation, encoded: list[tuple[tuple[Array, ...], tuple[Array | None, ...]]]) -> Any:
-    keys = tuple(Key(k.dtype, k.nullable) for _, k in aggregation.keys)
-    ranges = []
-    for number in range(len(keys)):
-        seen = [observed(bits[number], valid[number]) for bits, valid in encoded]
-        known = [s for s in seen if s is not None]
-        ranges.append((min(s[0] for s in known), max(s[1] for s in known)) if known else (0, 0))
-    plan = layout(keys, tuple(ranges))
-    if not covers(plan, tuple(ranges)):
-        raise AssertionError("a layout made from observed ranges covers them")
-    return plan
-
-
-def _finish(aggregation: Aggregation, table: GroupTable, tables: dict[int, StringTable]) -> Columns:
-    count = table.count
+def _finish(aggregation: Aggregation, table: GroupTable, keys: KeyColumns) -> Columns:
     table.normalise()
-    names, columns = [], []
-    if aggregation.keys:
-        bits, valid = unpack(table.layout, table.key_words())
-    for number, (name, node) in enumerate(aggregation.keys):
-        values = key_values(node.dtype, bits[number])
-        ok = valid[number]
-        if number in tables and ok is not None:
-            values = np.where(ok != 0, values, np.int32(-1))
-        names.append(name)
-        columns.append(Column(node.dtype, values, _some(ok), table=tables.get(number)).spelled())
-    for finish in aggregation.finishes:
-        names.append(finish.name)
-        columns.append(_result(finish, table, count))
-    return Columns(tuple(names), tuple(columns), count)
-
-
-def _some(valid: Array | None) -> Array | None:
-    return None if valid is None or valid.all() else valid
+    names = [n for n, _ in aggregation.keys] + [f.name for f in aggregation.finishes]
+    columns = [*keys.columns(table.layout, table.key_words())]
+    columns += [_result(finish, table, table.count) for finish in aggregation.finishes]
+    return Columns(tuple(names), tuple(columns), table.count)
 
 
 def _result(finish: Finish, table: GroupTable, count: int) -> Column:
     arrays = tuple(a[:count] for a in table.arrays[finish.state])
     valid = None
     if finish.valid is not None:
-        valid = _some((table.arrays[finish.valid][0][:count] > 0).astype(np.uint8))
+        valid = some((table.arrays[finish.valid][0][:count] > 0).astype(np.uint8))
     if finish.function == "mean" and finish.valid is not None:
         return Column("double", _mean(finish, table, arrays, count), valid)
     if finish.function == "sum":

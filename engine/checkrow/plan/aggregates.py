@@ -75,13 +75,14 @@ def aggregation(
     SchemaError
         If a column is missing or an aggregate is not defined for its type.
     """
-    typed_keys = tuple((name, _key(name, resolve(node, schema))) for name, node in keys)
+    typed_keys = tuple((name, group_key(name, resolve(node, schema))) for name, node in keys)
     builder = _States(has_keys=bool(keys))
     finishes = tuple(builder.finish(call, schema) for call in calls)
     return Aggregation(keys=typed_keys, states=tuple(builder.states), finishes=finishes)
 
 
-def _key(name: str, node: Node) -> Node:
+def group_key(name: str, node: Node) -> Node:
+    """Returns a typed key; raises SchemaError for a type that cannot be one."""
     if types.is_wide(node.dtype) or node.dtype == "binary":
         raise SchemaError(f"{node.dtype} cannot be a group key yet (key {name!r}); cast it")
     return node

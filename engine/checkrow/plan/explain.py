@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from checkrow.expressions.expression import render
+from checkrow.expressions.nodes import Node
 from checkrow.plan.slices import PARTITION_ROWS, Task
-from checkrow.plan.stages import CollectSink, ExchangeSink, ParquetSink, ScanSource, Stage
+from checkrow.plan.stages import (
+    CollectSink,
+    ExchangeSink,
+    GroupSource,
+    MergeSource,
+    ParquetSink,
+    ScatterSink,
+    Stage,
+)
 
 
 def explain(
@@ -22,8 +31,10 @@ def explain(
 
 
 def _source(stage: Stage, tasks: Sequence[Task], pruned: int) -> list[str]:
-    if not isinstance(stage.source, ScanSource):
+    if isinstance(stage.source, MergeSource):
         return [f"merge partial states of stage {stage.source.stage}, slice by slice"]
+    if isinstance(stage.source, GroupSource):
+        return _groups(stage.source)
     source = stage.source.source
     rows, size = sum(t.rows for t in tasks), sum(t.size_bytes for t in tasks)
     held = len(source.schema)
@@ -34,6 +45,17 @@ def _source(stage: Stage, tasks: Sequence[Task], pruned: int) -> list[str]:
     if pruned:
         out.append(f"  {pruned:,} rows skipped: row-group statistics exclude them")
     return out
+
+
+def _groups(source: GroupSource) -> list[str]:
+    call = source.grouping.call
+    order = ", ".join(render(o.node) + (" descending" if o.descending else "") for o in source.grouping.order)
+    args = ", ".join([*(render(a) for a in call.args), *(f"{n}={v}" for n, v in call.parameters)])
+    return [
+        f"gather the rows of each group from all slices of stage {source.stage}",
+        *([f"order them by {order}, nulls last"] if order else ["keep them in the order they were read"]),
+        f"call {call.kernel.kind} kernel {call.kernel.name}({args}) for each group: one compiled loop",
+    ]
 
 
 def _work(stage: Stage, fused: bool) -> list[str]:
@@ -48,20 +70,28 @@ def _work(stage: Stage, fused: bool) -> list[str]:
 def _sink(stage: Stage, bits: int) -> list[str]:
     sink = stage.sink
     if isinstance(sink, ExchangeSink):
-        keys = ", ".join(
-            f"{n}" if k.op == "col" and k.name == n else f"{n} = {render(k)}" for n, k in sink.aggregation.keys
-        )
+        keys = _keys(sink.keys)
         calls = ", ".join(f"{f.name} = {f.function}" for f in sink.aggregation.finishes)
         reason = f"at most {PARTITION_ROWS:,} rows each" if keys else "no keys"
         return [
             f"aggregate per slice by {keys or 'nothing'}: {calls}",
             f"exchange by key hash into {1 << bits:,} partitions ({reason})",
         ]
+    if isinstance(sink, ScatterSink):
+        keys = _keys(sink.keys)
+        return [
+            f"scatter rows by {keys or 'nothing'} with {len(sink.grouping.columns())} columns",
+            f"exchange by key hash into {1 << bits:,} partitions (about {PARTITION_ROWS:,} rows each)",
+        ]
     if isinstance(sink, ParquetSink):
         by = f", partitioned by {', '.join(sink.partition_by)}" if sink.partition_by else ""
         return [f"write {sink.url} ({sink.mode}{by})"]
     limit = f", at most {sink.limit:,} rows" if isinstance(sink, CollectSink) and sink.limit is not None else ""
     return [f"collect{limit}"]
+
+
+def _keys(keys: tuple[tuple[str, Node], ...]) -> str:
+    return ", ".join(f"{n}" if k.op == "col" and k.name == n else f"{n} = {render(k)}" for n, k in keys)
 
 
 def _size(size_bytes: int) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from checkrow.errors import SchemaError
-from checkrow.expressions.nodes import Node
+from checkrow.expressions.nodes import KernelCall, Node, OrderKey
 from checkrow.expressions.types import Field, Schema
 from checkrow.expressions.typing import field_of, resolve
 from checkrow.plan.aggregates import AggregateCall, aggregation
+from checkrow.plan.groups import grouping
 from checkrow.plan.source import Source
 
 
@@ -47,7 +48,16 @@ class Aggregate(msgspec.Struct, frozen=True, tag="aggregate"):
     calls: tuple[AggregateCall, ...]
 
 
-Relation = Scan | Filter | Assign | Select | Aggregate
+class Apply(msgspec.Struct, frozen=True, tag="apply"):
+    """What a kernel makes of each group of rows, ordered within the group."""
+
+    input: Relation
+    keys: tuple[tuple[str, Node], ...]
+    order: tuple[OrderKey, ...]
+    call: KernelCall
+
+
+Relation = Scan | Filter | Assign | Select | Aggregate | Apply
 
 
 def schema_of(relation: Relation) -> Schema:
@@ -76,6 +86,8 @@ def schema_of(relation: Relation) -> Schema:
         case Aggregate(below, keys, calls):
             _refuse_twice([*(n for n, _ in keys), *(c.name for c in calls)])
             return aggregation(schema_of(below), keys, calls).schema()
+        case Apply(below, keys, order, call):
+            return grouping(schema_of(below), keys, order, call).schema()
 
 
 def _field(name: str, node: Node, schema: Schema) -> Field:

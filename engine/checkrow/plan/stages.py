@@ -9,11 +9,12 @@ from __future__ import annotations
 import msgspec
 
 from checkrow.errors import PlanError
-from checkrow.expressions.nodes import Node, column, columns_of, substitute
+from checkrow.expressions.nodes import Node, OrderKey, column, columns_of, substitute
 from checkrow.expressions.types import Field, Schema
 from checkrow.expressions.typing import field_of, resolve
 from checkrow.plan.aggregates import Aggregation, aggregation
-from checkrow.plan.logical import Aggregate, Assign, Filter, Relation, Scan, Select, schema_of
+from checkrow.plan.groups import Grouping, grouping
+from checkrow.plan.logical import Aggregate, Apply, Assign, Filter, Relation, Scan, Select, schema_of
 from checkrow.plan.source import Source
 
 
@@ -40,6 +41,30 @@ class ExchangeSink(msgspec.Struct, frozen=True, kw_only=True, tag="exchange"):
 
     aggregation: Aggregation
 
+    @property
+    def keys(self) -> tuple[tuple[str, Node], ...]:
+        """Names and expressions of what decides a row's partition."""
+        return self.aggregation.keys
+
+    def nodes(self) -> tuple[Node, ...]:
+        """Returns the expressions the sink computes."""
+        return (*(n for _, n in self.keys), *(s.arg for s in self.aggregation.states if s.arg is not None))
+
+
+class ScatterSink(msgspec.Struct, frozen=True, kw_only=True, tag="scatter"):
+    """Rows themselves change partition by the hash of the keys, with all columns a kernel over groups needs."""
+
+    grouping: Grouping
+
+    @property
+    def keys(self) -> tuple[tuple[str, Node], ...]:
+        """Names and expressions of what decides a row's partition."""
+        return self.grouping.keys
+
+    def nodes(self) -> tuple[Node, ...]:
+        """Returns the expressions the sink computes."""
+        return tuple(n for _, n in self.grouping.columns())
+
 
 class ScanSource(msgspec.Struct, frozen=True, kw_only=True, tag="scan"):
     """A stage that reads files; `columns` are those it needs."""
@@ -54,18 +79,49 @@ class MergeSource(msgspec.Struct, frozen=True, kw_only=True, tag="merge"):
     stage: int
     aggregation: Aggregation
 
+    @property
+    def keys(self) -> tuple[tuple[str, Node], ...]:
+        """Names and expressions, over the columns of the stage before, of the group keys."""
+        return self.aggregation.keys
 
-Sink = ParquetSink | CollectSink | ExchangeSink
+    def schema(self) -> Schema:
+        """Returns the columns the merge gives."""
+        return self.aggregation.schema()
+
+
+class GroupSource(msgspec.Struct, frozen=True, kw_only=True, tag="groups"):
+    """A stage that calls a kernel for every group of the rows an earlier stage scattered."""
+
+    stage: int
+    grouping: Grouping
+
+    @property
+    def keys(self) -> tuple[tuple[str, Node], ...]:
+        """Names and expressions, over the columns of the stage before, of the group keys."""
+        return self.grouping.keys
+
+    def schema(self) -> Schema:
+        """Returns the columns the kernel gives, after the keys."""
+        return self.grouping.schema()
+
+
+Exchanged = MergeSource | GroupSource
+"""Sources that read what an earlier stage exchanged."""
+Sink = ParquetSink | CollectSink | ExchangeSink | ScatterSink
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
     """One pass over a slice: source, row-wise work as typed expressions over the source's columns, sink."""
 
     number: int
-    source: ScanSource | MergeSource
+    source: ScanSource | MergeSource | GroupSource
     predicates: tuple[Node, ...]
     outputs: tuple[tuple[str, Node], ...]
-    sink: ParquetSink | CollectSink | ExchangeSink
+    sink: ParquetSink | CollectSink | ExchangeSink | ScatterSink
+
+    def nodes(self) -> tuple[Node, ...]:
+        """Returns every expression the stage computes over its source's columns."""
+        return _nodes(self.predicates, self.outputs, self.sink)
 
     def output_schema(self) -> Schema:
         """Returns the columns of the rows that reach the sink."""
@@ -75,7 +131,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 class _Open:
     """A stage under construction: visible columns as untyped expressions over the source's columns."""
 
-    def __init__(self, source: Source | MergeSource, schema: Schema) -> None:
+    def __init__(self, source: Source | MergeSource | GroupSource, schema: Schema) -> None:
         self.source = source
         self.schema = schema
         self.visible: dict[str, Node] = {f.name: column(f.name) for f in schema}
@@ -112,15 +168,17 @@ def _build(relation: Relation, stages: list[Stage]) -> _Open:
     elif isinstance(relation, Select):
         stage.visible = {name: substitute(node, stage.visible) for name, node in relation.columns}
     elif isinstance(relation, Aggregate):
-        return _exchange(stage, stages, relation)
+        return _aggregate(stage, stages, relation)
+    elif isinstance(relation, Apply):
+        return _apply(stage, stages, relation)
     return stage
 
 
 def _add_filter(stage: _Open, stages: list[Stage], condition: Node) -> None:
-    """Adds a condition, below the aggregate when it reads only group keys."""
+    """Adds a condition, below the exchange when it reads only group keys."""
     for part in _conjuncts(substitute(condition, stage.visible)):
-        if isinstance(stage.source, MergeSource):
-            keys = dict(stage.source.aggregation.keys)
+        if not isinstance(stage.source, Source):
+            keys = dict(stage.source.keys)
             if keys and set(columns_of(part)) <= keys.keys():
                 below = stages[-1]
                 typed = resolve(part, stage.schema)
@@ -136,7 +194,7 @@ def _conjuncts(node: Node) -> list[Node]:
     return [node]
 
 
-def _exchange(stage: _Open, stages: list[Stage], relation: Aggregate) -> _Open:
+def _aggregate(stage: _Open, stages: list[Stage], relation: Aggregate) -> _Open:
     keys = tuple((name, substitute(node, stage.visible)) for name, node in relation.keys)
     calls = tuple(
         msgspec.structs.replace(c, arg=substitute(c.arg, stage.visible)) if c.arg is not None else c
@@ -148,8 +206,21 @@ def _exchange(stage: _Open, stages: list[Stage], relation: Aggregate) -> _Open:
     return _Open(MergeSource(stage=number, aggregation=grouped), grouped.schema())
 
 
+def _apply(stage: _Open, stages: list[Stage], relation: Apply) -> _Open:
+    def below(node: Node) -> Node:
+        return substitute(node, stage.visible)
+
+    keys = tuple((name, below(node)) for name, node in relation.keys)
+    order = tuple(OrderKey(below(o.node), o.descending) for o in relation.order)
+    call = msgspec.structs.replace(relation.call, args=tuple(below(a) for a in relation.call.args))
+    grouped = grouping(stage.schema, keys, order, call)
+    number = len(stages)
+    stages.append(_close(stage, number, (), ScatterSink(grouping=grouped)))
+    return _Open(GroupSource(stage=number, grouping=grouped), grouped.schema())
+
+
 def _close(stage: _Open, number: int, outputs: tuple[tuple[str, Node], ...], sink: Sink) -> Stage:
-    source: ScanSource | MergeSource
+    source: ScanSource | MergeSource | GroupSource
     if isinstance(stage.source, Source):
         source = ScanSource(source=stage.source, columns=_needed(stage, outputs, sink))
     else:
@@ -159,11 +230,12 @@ def _close(stage: _Open, number: int, outputs: tuple[tuple[str, Node], ...], sin
 
 
 def _needed(stage: _Open, outputs: tuple[tuple[str, Node], ...], sink: Sink) -> Schema:
-    nodes = [*stage.predicates, *(n for _, n in outputs)]
-    if isinstance(sink, ExchangeSink):
-        nodes += [n for _, n in sink.aggregation.keys]
-        nodes += [s.arg for s in sink.aggregation.states if s.arg is not None]
-    return tuple(field_of(stage.schema, name) for name in columns_of(*nodes))
+    return tuple(field_of(stage.schema, name) for name in columns_of(*_nodes(tuple(stage.predicates), outputs, sink)))
+
+
+def _nodes(predicates: tuple[Node, ...], outputs: tuple[tuple[str, Node], ...], sink: Sink) -> tuple[Node, ...]:
+    computed = sink.nodes() if isinstance(sink, (ExchangeSink, ScatterSink)) else ()
+    return (*predicates, *(n for _, n in outputs), *computed)
 
 
 def columns_read(stage: Stage) -> tuple[str, ...]:

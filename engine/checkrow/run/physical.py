@@ -17,7 +17,16 @@ from checkrow.plan.logical import Relation
 from checkrow.plan.prune import prune
 from checkrow.plan.slices import Task, partition_bits, scan_tasks
 from checkrow.plan.source import ColumnRange, DataFile
-from checkrow.plan.stages import CollectSink, ExchangeSink, ParquetSink, ScanSource, Stage, check_sink, cut
+from checkrow.plan.stages import (
+    CollectSink,
+    ExchangeSink,
+    ParquetSink,
+    ScanSource,
+    ScatterSink,
+    Stage,
+    check_sink,
+    cut,
+)
 from checkrow.storage.parquet import read_row_groups
 from checkrow.storage.store import check_unchanged, open_input
 
@@ -69,7 +78,7 @@ def physical_plan(relation: Relation, sink: ParquetSink | CollectSink, target_by
         stages=stages,
         tasks=scan_tasks(files, target_bytes),
         bits=tuple(_bits(s, rows) for s in stages),
-        fused=tuple(rows >= FUSE_ROWS or any(_has_kernel(n) for n in _nodes(s)) for s in stages),
+        fused=tuple(rows >= FUSE_ROWS or any(_has_kernel(n) for n in s.nodes()) for s in stages),
         rows_total=total,
         rows_pruned=pruned,
         fingerprint=plan_fingerprint(relation, sink),
@@ -95,16 +104,8 @@ def with_options(plan: PhysicalPlan, options: dict[str, str | int | float | bool
 
 
 def _bits(stage: Stage, rows: int) -> int:
-    keyed = isinstance(stage.sink, ExchangeSink) and bool(stage.sink.aggregation.keys)
+    keyed = isinstance(stage.sink, (ExchangeSink, ScatterSink)) and bool(stage.sink.keys)
     return partition_bits(rows) if keyed else 0
-
-
-def _nodes(stage: Stage) -> tuple[Node, ...]:
-    nodes = [*stage.predicates, *(n for _, n in stage.outputs)]
-    if isinstance(stage.sink, ExchangeSink):
-        nodes += [n for _, n in stage.sink.aggregation.keys]
-        nodes += [s.arg for s in stage.sink.aggregation.states if s.arg is not None]
-    return tuple(nodes)
 
 
 def _has_kernel(node: Node) -> bool:

@@ -13,7 +13,7 @@ from checkrow.errors import CheckrowError, MemoryLimitError, RunInterrupted, Tas
 from checkrow.events import Listener, StageFinished, StageStarted, TaskFinished
 from checkrow.operators.exchange import ExchangeOutput, MemoryExchange
 from checkrow.plan.slices import Task
-from checkrow.plan.stages import ExchangeSink, MergeSource, ParquetSink, Stage
+from checkrow.plan.stages import ExchangeSink, GroupSource, MergeSource, ParquetSink, ScatterSink, Stage
 from checkrow.run import lifecycle
 from checkrow.run.executor import Executor
 from checkrow.run.task import TaskResult, TaskSpec, persist_exchange, trimmed
@@ -61,9 +61,15 @@ class StageOutcome:
 
 def stage_name(stage: Stage) -> str:
     """Returns what a stage does, in a user's words."""
-    source = "merge" if isinstance(stage.source, MergeSource) else "read"
+    source = "read"
+    if isinstance(stage.source, MergeSource):
+        source = "merge"
+    elif isinstance(stage.source, GroupSource):
+        source = f"apply {stage.source.grouping.call.kernel.name}"
     if isinstance(stage.sink, ExchangeSink):
         return f"{source} and aggregate"
+    if isinstance(stage.sink, ScatterSink):
+        return f"{source} and scatter"
     return f"{source} and write" if isinstance(stage.sink, ParquetSink) else f"{source} and collect"
 
 
@@ -163,7 +169,7 @@ class StageDriver:
     def _spec(self, number: int) -> TaskSpec:
         driving = self._driving
         stage, task = trimmed(self._stage, self._tasks[number])
-        exchanges = isinstance(stage.sink, ExchangeSink)
+        exchanges = isinstance(stage.sink, (ExchangeSink, ScatterSink))
         durable = exchanges and (driving.checkpoint_interval_s <= 0 or not driving.executor.shares_memory)
         spec = TaskSpec(
             run=driving.run, stage=stage, task=task, bits=self._bits, fused=self._fused, attempt=driving.new_id()[:8],

@@ -9,7 +9,7 @@ from pathlib import Path
 from checkrow.errors import TaskError
 from checkrow.operators.exchange import ExchangeOutput, FileExchange
 from checkrow.plan.slices import Task, partition_tasks
-from checkrow.plan.stages import MergeSource, Stage
+from checkrow.plan.stages import Exchanged, Stage
 from checkrow.run.physical import PhysicalPlan
 from checkrow.run.stage import Driving, StageDriver, StageOutcome, tasks_from_json, tasks_to_json
 from checkrow.storage.manifest import TaskManifest, newest_generations, read_manifests, why_invalid
@@ -32,7 +32,7 @@ def drive_stages(driving: Driving, plan: PhysicalPlan, store: PosixStore | None)
             fused=plan.fused[stage.number], known=known, generations=generations,
         )  # fmt: skip
         outcome = driver.run(inputs)
-        if isinstance(stage.source, MergeSource):
+        if isinstance(stage.source, Exchanged):
             _conserved(stage, inputs, outcome, driving.limit if last else None)
         if not last:
             inputs = outcome.exchanges()
@@ -57,8 +57,8 @@ def _later_tasks(
     driving: Driving, plan: PhysicalPlan, stage: Stage, inputs: Sequence[ExchangeOutput | str], store: PosixStore | None
 ) -> tuple[Task, ...]:
     """Returns a later stage's tasks from the sizes that reached its exchange; recorded before they are used."""
-    if not isinstance(stage.source, MergeSource):
-        raise AssertionError("only merges follow an exchange")
+    if not isinstance(stage.source, Exchanged):
+        raise AssertionError("the first stage's tasks are in the plan")
     partitions = 1 << plan.bits[stage.source.stage]
     sizes, rows = [0] * partitions, [0] * partitions
     for opened in _opened(inputs):

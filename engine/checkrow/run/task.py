@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,19 +16,31 @@ from checkrow.compile.cache import driver_cache
 from checkrow.errors import TaskError
 from checkrow.expressions import types
 from checkrow.expressions.nodes import columns_of
-from checkrow.operators.arrow import to_batch
+from checkrow.operators.arrow import from_arrow, to_batch
 from checkrow.operators.batch import ROWS, Batch
 from checkrow.operators.column import Columns
-from checkrow.operators.exchange import ExchangeOutput, FileExchange, MemoryExchange, scatter, write_exchange
+from checkrow.operators.exchange import ExchangeOutput, FileExchange, MemoryExchange, write_exchange
+from checkrow.operators.groups import GroupCaller
 from checkrow.operators.merge import merge_partition
 from checkrow.operators.output import StagedFiles
 from checkrow.operators.partial import PartialAggregate
 from checkrow.operators.rows import RowPipeline
 from checkrow.operators.scan import SliceReader, slice_ranges
+from checkrow.operators.scatter import Scatter, scatter
 from checkrow.operators.strings import StringTable
 from checkrow.plan.slices import Piece, Task
 from checkrow.plan.source import DataFile
-from checkrow.plan.stages import CollectSink, ExchangeSink, MergeSource, ParquetSink, ScanSource, Stage
+from checkrow.plan.stages import (
+    CollectSink,
+    Exchanged,
+    ExchangeSink,
+    GroupSource,
+    MergeSource,
+    ParquetSink,
+    ScanSource,
+    ScatterSink,
+    Stage,
+)
 from checkrow.run.physical import open_source
 from checkrow.storage.manifest import Accounting, ExchangeFile, StagedOutput, TaskManifest, put_manifest
 from checkrow.storage.store import PosixStore
@@ -85,7 +97,9 @@ def run_task(spec: TaskSpec, inputs: Sequence[ExchangeOutput | str]) -> TaskResu
     work = _Work(spec, [FileExchange(Path(i)) if isinstance(i, str) else i for i in inputs])
     sink = spec.stage.sink
     if isinstance(sink, ExchangeSink):
-        return work.exchange(sink, started)
+        return work.exchange(work.aggregated(sink), started)
+    if isinstance(sink, ScatterSink):
+        return work.exchange(work.scattered(sink), started)
     if isinstance(sink, ParquetSink):
         return work.write(sink, started)
     return work.collect(sink, started)
@@ -99,22 +113,41 @@ class _Work:
         self.inputs = inputs
         self.rows_in = 0
         self.rows_merged_away = 0
+        self.rows_filtered = 0
         self.tables: dict[str, StringTable] = {}
 
     # -- sinks --------------------------------------------------------------------------------------------------------
 
-    def exchange(self, sink: ExchangeSink, started: float) -> TaskResult:
+    def aggregated(self, sink: ExchangeSink) -> MemoryExchange:
         """Pre-aggregates the slice and scatters the groups by key."""
-        stage, task = self.spec.stage, self.spec.task
+        stage = self.spec.stage
         batches = self._batches(_coded(stage))
         partial = PartialAggregate(
             stage.predicates, sink.aggregation, self._ranges(), self.tables, driver_cache(), fused=self.spec.fused
         )
         for batch in batches:
             partial.consume(batch)
-        output = scatter(partial.finish(), len(sink.aggregation.keys), self.spec.bits)
-        filtered = self.rows_in - partial.rows_kept
-        accounting = Accounting(rows_in=self.rows_in, rows_out=output.columns.rows, rows_filtered=filtered)
+        self.rows_filtered = self.rows_in - self.rows_merged_away - partial.rows_kept
+        return scatter(partial.finish(), len(sink.aggregation.keys), self.spec.bits)
+
+    def scattered(self, sink: ScatterSink) -> MemoryExchange:
+        """Scatters the slice's rows by key, with the columns the next stage's kernel needs."""
+        stage, columns = self.spec.stage, sink.grouping.columns()
+        pipeline = RowPipeline(stage.predicates, columns, driver_cache(), fused=self.spec.fused)
+        names, dtypes = tuple(n for n, _ in columns), tuple(node.dtype for _, node in columns)
+        rows = Scatter(len(sink.grouping.keys), self.spec.bits)
+        for batch in self._batches(()):
+            arrow = pipeline.run(batch)
+            kept = tuple(from_arrow(arrow.column(j), d) for j, d in enumerate(dtypes))
+            rows.add(Columns(names, kept, arrow.num_rows))
+        output = rows.finish(names, dtypes)
+        self.rows_filtered = self.rows_in - self.rows_merged_away - output.columns.rows
+        return output
+
+    def exchange(self, output: MemoryExchange, started: float) -> TaskResult:
+        """Keeps or persists what goes to the next stage."""
+        stage, task = self.spec.stage, self.spec.task
+        accounting = Accounting(rows_in=self.rows_in, rows_out=output.columns.rows, rows_filtered=self.rows_filtered)
         seconds = time.perf_counter() - started
         if not self.spec.durable:
             return TaskResult(
@@ -178,9 +211,9 @@ class _Work:
 
     def _batches(self, coded: tuple[str, ...]) -> Iterator[Batch]:
         source = self.spec.stage.source
-        if isinstance(source, MergeSource):
+        if isinstance(source, Exchanged):
             self.tables = {name: StringTable() for name in coded}
-            return self._merged(source)
+            return self._exchanged(source)
         reader = SliceReader(source.source.files, source.columns, coded, open_source(source.source.storage_options))
         self.tables = reader.tables
         return self._counted(reader.batches(self.spec.task.pieces))
@@ -194,21 +227,33 @@ class _Work:
         source = self.spec.stage.source
         return slice_ranges(source.source.files, self.spec.task.pieces) if isinstance(source, ScanSource) else {}
 
-    def _merged(self, source: MergeSource) -> Iterator[Batch]:
-        """Yields the groups of this task's partitions, merged from all slices."""
-        schema = source.aggregation.schema()
+    def _exchanged(self, source: MergeSource | GroupSource) -> Iterator[Batch]:
+        """Yields what comes of this task's partitions, each gathered from all slices."""
+        schema = source.schema()
         dtypes = {f.name: f.dtype for f in schema}
         held = [i.partition_rows for i in self.inputs]
+        combine = _combiner(source)
         for number in range(self.spec.task.first, self.spec.task.last):
-            if source.aggregation.keys and not any(rows[number] for rows in held):
+            if source.keys and not any(rows[number] for rows in held):
                 continue
             parts = [i.partition(number) for i in self.inputs]
-            self.rows_in += sum(p.rows for p in parts)
-            merged: Columns = merge_partition(source.aggregation, parts)
-            self.rows_merged_away += sum(p.rows for p in parts) - merged.rows
-            whole = to_batch(merged, schema)
-            for start in range(0, whole.num_rows, ROWS):
-                yield Batch(whole.slice(start, ROWS), self.tables, dtypes, f"partition {number}", start)
+            rows = sum(p.rows for p in parts)
+            self.rows_in += rows
+            self.rows_merged_away += rows
+            first = 0
+            for columns in combine(parts):
+                self.rows_merged_away -= columns.rows
+                whole = to_batch(columns, schema)
+                for start in range(0, whole.num_rows, ROWS):
+                    yield Batch(whole.slice(start, ROWS), self.tables, dtypes, f"partition {number}", first + start)
+                first += whole.num_rows
+
+
+def _combiner(source: MergeSource | GroupSource) -> Callable[[Sequence[Columns]], Iterable[Columns]]:
+    """Returns what makes the rows of a partition from its parts, slice by slice."""
+    if isinstance(source, GroupSource):
+        return GroupCaller(source.grouping, driver_cache()).run
+    return lambda parts: (merge_partition(source.aggregation, parts),)
 
 
 def _coded(stage: Stage) -> tuple[str, ...]:
@@ -216,7 +261,7 @@ def _coded(stage: Stage) -> tuple[str, ...]:
     if not isinstance(stage.sink, ExchangeSink):
         return ()
     bare = [k.name for _, k in stage.sink.aggregation.keys if k.op == "col" and types.is_text(k.dtype)]
-    if isinstance(stage.source, MergeSource):
+    if isinstance(stage.source, Exchanged):
         return tuple(dict.fromkeys(bare))
     wanted = {*bare, *columns_of(*stage.predicates)}
     return tuple(f.name for f in stage.source.columns if f.name in wanted and types.is_text(f.dtype))

@@ -1,0 +1,102 @@
+"""What all kernel decorators share: the parameters of a function, its declared columns, its bound values."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import pyarrow as pa
+
+from checkrow.errors import KernelTypeError, PlanError
+from checkrow.expressions.types import UNSUPPORTED, Field, is_text, is_wide, type_text
+from checkrow.kernels.source import Number
+
+Returns: TypeAlias = pa.DataType | dict[str, pa.DataType] | None
+Parameters: TypeAlias = tuple[tuple[str, Number], ...]
+_ANNOTATIONS = {"float": pa.float64(), "int": pa.int64(), "bool": pa.bool_()}
+OUT = "out"
+_VALID = "_valid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """Positional arguments in order, those of them that read a column, and keyword-only parameters with defaults."""
+
+    name: str
+    arguments: tuple[str, ...]
+    columns: tuple[str, ...]
+    keywords: tuple[tuple[str, object], ...]
+
+    def checked(self, parameters: dict[str, Number]) -> dict[str, Number]:
+        """Returns parameters that may be bound; raises PlanError for an unknown name or a value that is no number."""
+        known = [n for n, _ in self.keywords]
+        for name, value in parameters.items():
+            if name not in known:
+                raise PlanError(f"kernel {self.name!r} has no keyword-only parameter {name!r}: {known}")
+            if not isinstance(value, (bool, int, float)):
+                raise PlanError(f"parameter {name!r} of kernel {self.name!r} must be a number, not {value!r}")
+        return parameters
+
+    def bound(self, given: Parameters) -> Parameters:
+        """Returns every parameter with its value, in the function's order; raises PlanError for one without."""
+        values = dict(given)
+        out = []
+        for name, default in self.keywords:
+            if name not in values and default is inspect.Parameter.empty:
+                raise PlanError(f"parameter {name!r} of kernel {self.name!r} has no value; use .bind({name}=...)")
+            out.append((name, values.get(name, default)))
+        return tuple(out)  # type: ignore[arg-type]  # what is not empty was checked to be a number
+
+
+def read_signature(function: Callable[..., object], *, arrays: bool) -> Signature:
+    """Returns a function's signature; kernels over arrays may take `out` and `<column>_valid`."""
+    name = getattr(function, "__name__", "kernel")
+    parameters = inspect.signature(function).parameters.values()
+    arguments = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
+    keywords = tuple((p.name, p.default) for p in parameters if p.kind is p.KEYWORD_ONLY)
+    for key, value in keywords:
+        if value is not inspect.Parameter.empty and not isinstance(value, (bool, int, float)):
+            raise PlanError(f"parameter {key!r} of kernel {name!r} must default to a number, not {value!r}")
+    special = {OUT} if arrays else set()
+    special |= {a for a in arguments if arrays and a.endswith(_VALID) and a.removesuffix(_VALID) in arguments}
+    return Signature(
+        name=name, arguments=arguments, columns=tuple(a for a in arguments if a not in special), keywords=keywords
+    )
+
+
+def validity_of(argument: str) -> str:
+    """Returns the column whose validity an argument receives."""
+    return argument.removesuffix(_VALID)
+
+
+def returned_fields(function: Callable[..., object], returns: Returns) -> tuple[Field, ...]:
+    """Returns the columns a kernel gives, from `returns` or the return annotation.
+
+    Raises
+    ------
+    KernelTypeError
+        If neither says, or a type cannot be returned.
+    """
+    name = getattr(function, "__name__", "kernel")
+    if returns is None:
+        annotation = function.__annotations__.get("return")
+        key = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+        if key not in _ANNOTATIONS:
+            raise KernelTypeError(f"kernel {name!r} does not say what it returns; give returns={{column: type}}")
+        returns = {name: _ANNOTATIONS[key]}
+    if isinstance(returns, pa.DataType):
+        returns = {name: returns}
+    fields = tuple(Field(n, type_text(t)) for n, t in returns.items())
+    for f in fields:
+        if f.dtype.startswith(UNSUPPORTED) or is_text(f.dtype) or is_wide(f.dtype):
+            raise KernelTypeError(f"kernel {name!r} cannot return {f.dtype.removeprefix(UNSUPPORTED)} ({f.name!r})")
+    return fields
+
+
+def refuse_unknown(choices: dict[str, tuple[object, tuple[str, ...]]]) -> None:
+    """Raises PlanError when an option is not one of its values."""
+    for name, (value, allowed) in choices.items():
+        if value not in allowed:
+            raise PlanError(f"{name}={value!r} is not one of {', '.join(repr(a) for a in allowed if a)}")

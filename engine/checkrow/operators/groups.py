@@ -1,0 +1,257 @@
+"""Calling a kernel for every group of a partition: rows are numbered by key, ordered, laid out by group and driven.
+
+Groups come out in the order in which their keys first appear, slice by slice; rows of a group in the order asked for,
+ties as they were read. Output arrays are made once and used for all partitions of a task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from checkrow.compile.cache import DriverCache
+from checkrow.compile.driver import DONE, FULL, Driver
+from checkrow.compile.emit import OUT_OF_RANGE
+from checkrow.compile.groups import WRONG_LENGTH, WRONG_ROWS, array_arguments, group_driver
+from checkrow.errors import ArithmeticRangeError, KernelRowError, KernelTypeError
+from checkrow.expressions import types
+from checkrow.kernels.group import EXPAND, REDUCE
+from checkrow.operators.arrow import to_arrow
+from checkrow.operators.batch import frozen
+from checkrow.operators.column import Column, Columns
+from checkrow.operators.fuse import scalar_arguments
+from checkrow.operators.grouping import GroupTable
+from checkrow.operators.key_columns import KeyColumns
+from checkrow.operators.keys import pack
+from checkrow.operators.order import order_words
+from checkrow.plan.groups import Grouping
+from checkrow_kernels.sort import group_rows, group_starts, sort_groups
+from checkrow_kernels.take import take
+
+Array = NDArray[Any]
+_CAPACITY = 131_072
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Groups:
+    """The rows of a partition by group: `rows` are row numbers in group order, `starts` where each group begins."""
+
+    keys: tuple[Column, ...]
+    starts: Array
+    rows: Array
+
+    @property
+    def count(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def largest(self) -> int:
+        return int(np.diff(self.starts).max()) if self.count else 0
+
+
+class GroupCaller:
+    """Calls one kernel for the groups of partition after partition."""
+
+    def __init__(self, grouping: Grouping, cache: DriverCache) -> None:
+        self._grouping = grouping
+        self._spec = grouping.call.kernel
+        self._cache = cache
+        self._driver: Driver = group_driver(grouping.call)
+        self._out: list[Array] = []
+        self._group_of = np.empty(0, np.int32)
+
+    def run(self, parts: Sequence[Columns]) -> Iterator[Columns]:
+        """Yields what the kernel makes of a partition's groups, in pieces of bounded size: keys, then its columns.
+
+        Raises
+        ------
+        KernelRowError
+            If the kernel raises on a group, meets a null it forbids, or breaks its word on how much it returns.
+        """
+        filled = [p for p in parts if p.rows]
+        if not filled:
+            return
+        rows = Columns.concat(filled)
+        groups = self._group(rows)
+        yield from self._drive(groups, self._arrays(rows, groups))
+
+    # -- groups -------------------------------------------------------------------------------------------------------
+
+    def _group(self, rows: Columns) -> _Groups:
+        keys = KeyColumns(self._grouping.keys)
+        columns: tuple[Column, ...] = ()
+        gids = np.zeros(rows.rows, np.int32)
+        count = 1
+        if self._grouping.keys:
+            encoded = keys.encode(rows)
+            table = GroupTable(keys.layout([encoded]), ())
+            gids = table.upsert(pack(table.layout, *encoded), rows.rows)
+            columns, count = keys.columns(table.layout, table.key_words()), table.count
+        starts = np.zeros(count + 1, np.int64)
+        group_starts(frozen(gids), starts)
+        return _Groups(keys=columns, starts=starts, rows=self._ordered(rows, gids, starts))
+
+    def _ordered(self, rows: Columns, gids: Array, starts: Array) -> Array:
+        """Returns row numbers by group, ordered within each."""
+        grouping = self._grouping
+        columns = [rows[grouping.column_of(o.node)] for o in grouping.order]
+        words = order_words(columns, [o.descending for o in grouping.order])
+        order = np.arange(rows.rows)
+        whole = np.zeros(1, np.int32).repeat(rows.rows)
+        # Least significant word first; every pass is stable.
+        for number in range(len(words) - 1, -1, -1):
+            last = number == 0
+            order = _sorted(words[number], order, gids if last else whole, starts if last else _all(rows.rows))
+        return order if words else _sorted(np.zeros(rows.rows, np.uint64), order, gids, starts)
+
+    # -- the kernel ---------------------------------------------------------------------------------------------------
+
+    def _arrays(self, rows: Columns, groups: _Groups) -> list[Array]:
+        """Returns the kernel's array arguments in group order, read-only."""
+        by_name = dict(zip(self._spec.columns, self._grouping.call.args, strict=True))
+        fills = dict(self._spec.fills)
+        out = []
+        for name, is_validity in array_arguments(self._spec):
+            column = rows[self._grouping.column_of(by_name[name])]
+            valid = column.valid
+            if is_validity:
+                valid = valid if valid is not None else np.ones(rows.rows, np.uint8)
+                out.append(_gathered(valid, groups.rows).view(np.bool_))
+                continue
+            values = column.values
+            if valid is not None:
+                self._refuse_null(name, valid, groups)
+                values = np.where(valid != 0, values, values.dtype.type(fills.get(name, 0)))
+            gathered = _gathered(values, groups.rows)
+            out.append(gathered.view(np.bool_) if column.dtype == "bool" else gathered)
+        return [frozen(a) for a in out]
+
+    def _refuse_null(self, name: str, valid: Array, groups: _Groups) -> None:
+        if name in dict(self._spec.fills) or f"{name}_valid" in self._spec.arguments or valid.all():
+            return
+        at = int(np.flatnonzero(valid[groups.rows] == 0)[0])
+        group = int(np.searchsorted(groups.starts, at, side="right")) - 1
+        raise KernelRowError(
+            f"{self._where(groups, group)} forbids nulls but column {name!r} holds one; "
+            f"give nulls={{{name!r}: value}} or an argument {name}_valid"
+        )
+
+    def _drive(self, groups: _Groups, arrays: list[Array]) -> Iterator[Columns]:
+        spec = self._spec
+        self._make_room(max(groups.largest, spec.max_rows or 0) if spec.shape != REDUCE else 1)
+        state = np.zeros(1, np.int64)
+        group = 0
+        while True:
+            args = (
+                group, groups.count, frozen(groups.starts), *arrays, *scalar_arguments(self._driver),
+                spec.max_rows or 0, len(self._group_of), state, self._group_of, *self._out,
+            )  # fmt: skip
+            group, status, detail = self._call(args, groups)
+            if status not in {DONE, FULL}:
+                raise self._broken(groups, group, status, detail)
+            if state[0]:
+                yield self._flush(groups, int(state[0]))
+            state[0] = 0
+            if status == DONE:
+                return
+
+    def _make_room(self, largest: int) -> None:
+        capacity = max(_CAPACITY, largest)
+        if len(self._group_of) < capacity:
+            self._group_of = np.empty(capacity, np.int32)
+            kinds = [
+                np.dtype(np.bool_) if f.dtype == "bool" else types.numpy_dtype(f.dtype) for f in self._spec.returns
+            ]
+            self._out = [np.empty(capacity, k) for k in kinds]
+
+    def _call(self, args: tuple[Any, ...], groups: _Groups) -> tuple[int, int, int]:
+        function = self._cache.prepare(self._driver, args)
+        if self._spec.shape == EXPAND or self._spec.shape == "map":
+            # What a kernel leaves unwritten is 0, not what an earlier group left there.
+            for out in self._out:
+                out[:] = 0
+        try:
+            group, status, detail = function(*args)
+        except Exception:  # noqa: BLE001  # whatever the user's kernel raises
+            raise self._raised(function, args, groups) from None
+        return int(group), int(status), int(detail)
+
+    def _flush(self, groups: _Groups, count: int) -> Columns:
+        """Returns the rows written so far as columns of their own; the output arrays are used again."""
+        spec = self._spec
+        rows = self._group_of[:count].astype(np.int64)
+        keys = tuple(k.take(rows) for k in groups.keys)
+        values = tuple(Column(f.dtype, o[:count].view(np.uint8).copy() if f.dtype == "bool" else o[:count].copy())
+                       for f, o in zip(spec.returns, self._out, strict=True))  # fmt: skip
+        names = (*(n for n, _ in self._grouping.keys), *(f.name for f in spec.returns))
+        return Columns(names, (*keys, *values), count)
+
+    # -- errors -------------------------------------------------------------------------------------------------------
+
+    def _where(self, groups: _Groups, group: int) -> str:
+        block = self._spec.blocks[-1]
+        return (
+            f"kernel {self._spec.name!r} ({block.file}:{block.line}), group {_key_text(self._grouping, groups, group)},"
+        )
+
+    def _raised(self, function: Any, args: tuple[Any, ...], groups: _Groups) -> KernelRowError:
+        """Finds the first group on which the user's code raises, with the same machine code one group at a time."""
+        for group in range(args[0], groups.count):
+            args[-len(self._out) - 2][0] = 0
+            try:
+                function(group, group + 1, *args[2:])
+            except Exception as error:  # noqa: BLE001  # whatever the user's kernel raises
+                hint = ""
+                if isinstance(error, IndexError) and self._spec.shape == EXPAND:
+                    hint = "; `out` has room for as many rows as the group has, or for max_rows="
+                where = self._where(groups, group)
+                return KernelRowError(f"{where} raised {type(error).__name__}: {error}{hint}")
+        return KernelRowError(
+            f"kernel {self._spec.name!r} raised on a partition but on none of its groups; it must be pure"
+        )
+
+    def _broken(self, groups: _Groups, group: int, status: int, detail: int) -> Exception:
+        spec, where = self._spec, self._where(groups, group)
+        rows = int(groups.starts[group + 1] - groups.starts[group])
+        if status == WRONG_ROWS:
+            return KernelRowError(
+                f"{where} says it wrote {detail} rows; between 0 and {spec.max_rows or rows} are allowed"
+            )
+        field = spec.returns[detail]
+        if status == WRONG_LENGTH:
+            return KernelRowError(
+                f"{where} returned an array for {field.name!r} that is not as long as the group ({rows} rows)"
+            )
+        if status == OUT_OF_RANGE:
+            return ArithmeticRangeError(f"{where} returned a value for {field.name!r} that does not fit {field.dtype}")
+        return KernelTypeError(f"{where} stopped with the unknown status {status}")
+
+
+def _sorted(words: Array, order: Array, gids: Array, starts: Array) -> Array:
+    """Returns the rows of `order` by group and, within a group, stably by word."""
+    out_words, out_rows = np.empty(len(order), np.uint64), np.empty(len(order), np.int64)
+    group_rows(frozen(gids), frozen(words), frozen(order), starts[:-1].copy(), out_words, out_rows)
+    largest = int(np.diff(starts).max()) if len(starts) > 1 else 0
+    sort_groups(out_words, out_rows, frozen(starts), np.empty(largest, np.uint64), np.empty(largest, np.int64))
+    return out_rows
+
+
+def _all(rows: int) -> Array:
+    return np.array([0, rows], np.int64)
+
+
+def _gathered(values: Array, rows: Array) -> Array:
+    out = np.empty(len(rows), values.dtype)
+    take(frozen(values), frozen(rows), out)
+    return out
+
+
+def _key_text(grouping: Grouping, groups: _Groups, group: int) -> str:
+    """Returns a group's key as a user reads it."""
+    one = np.array([group], np.int64)
+    values = [f"{n}={to_arrow(k.take(one))[0].as_py()!r}" for (n, _), k in zip(grouping.keys, groups.keys, strict=True)]
+    return ", ".join(values) or "of all rows"

@@ -1,0 +1,93 @@
+"""Order columns as 64-bit words whose unsigned order is the order wanted, most significant word first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from checkrow.expressions import types
+from checkrow.operators.batch import frozen
+from checkrow.operators.column import Column
+from checkrow.operators.strings import StringTable
+from checkrow_kernels.sort import sortable_floats, sortable_ints, sortable_unsigned
+
+Array = NDArray[Any]
+_SIGN = np.uint64(1 << 63)
+
+
+def order_words(columns: Sequence[Column], descending: Sequence[bool]) -> list[Array]:
+    """Returns words for rows ordered by columns; nulls come last, NaN is the greatest value, ties stay equal.
+
+    A single word is left as it is; several are reduced to their ranges and packed.
+    """
+    words = [w for c, d in zip(columns, descending, strict=True) for w in _words(c, reverse=d)]
+    return words if len(words) <= 1 else _packed([_reduced(w) for w in words])
+
+
+def _words(column: Column, *, reverse: bool) -> list[Array]:
+    """Returns one column's words, most significant first."""
+    words = [~w if reverse else w for w in _values(column)]
+    if column.valid is None:
+        return words
+    there = column.valid != 0
+    # What stands under a null orders nothing and must not widen the range.
+    filled = [np.where(there, w, w[there].min() if there.any() else np.uint64(0)) for w in words]
+    return [(~there).astype(np.uint64), *filled]
+
+
+def _reduced(words: Array) -> tuple[Array, int]:
+    """Returns words less their smallest, and the bits they take."""
+    if not len(words):
+        return words, 0
+    low = words.min()
+    return words - low, int(words.max() - low).bit_length()
+
+
+def _values(column: Column) -> list[Array]:
+    if column.offsets is not None or column.table is not None:
+        return [_text_ranks(column)]
+    if types.is_wide(column.dtype):
+        low, high = column.values[::2], column.values[1::2]
+        return [high.astype(np.uint64) ^ _SIGN, low.astype(np.uint64)]
+    out = np.empty(len(column.values), np.uint64)
+    values = frozen(column.values)
+    if values.dtype.kind == "f":
+        sortable_floats(values, out)
+    elif values.dtype.kind == "u":
+        sortable_unsigned(values, out)
+    else:
+        sortable_ints(values, out)
+    return [out]
+
+
+def _text_ranks(column: Column) -> Array:
+    """Returns each text's rank among the distinct texts, by bytes."""
+    plain = column.spelled()
+    if plain.offsets is None:
+        raise AssertionError("spelled text has offsets")
+    table = StringTable()
+    codes = table.encode(plain.offsets, plain.values, plain.valid)
+    offsets, data = table.strings()
+    distinct = pa.Array.from_buffers(pa.large_binary(), table.count, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
+    ranks = np.zeros(table.count + 1, np.uint64)
+    ranks[pc.sort_indices(distinct).to_numpy()] = np.arange(table.count, dtype=np.uint64)
+    return ranks[codes]  # a null's code -1 takes the spare last entry
+
+
+def _packed(parts: list[tuple[Array, int]]) -> list[Array]:
+    """Joins neighbouring words while they fit 64 bits."""
+    out: list[Array] = []
+    used = 64
+    for words, bits in parts:
+        if used + bits <= 64 and out:
+            out[-1] = out[-1] << np.uint64(bits) | words if bits < 64 else words
+            used += bits
+        else:
+            out.append(words)
+            used = bits
+    return out

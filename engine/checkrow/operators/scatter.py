@@ -1,0 +1,134 @@
+"""Rows to partitions: batches are collected, counted by the hash of their keys, and written once where they belong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from checkrow.expressions import types
+from checkrow.operators.batch import frozen
+from checkrow.operators.column import Column, Columns
+from checkrow.operators.exchange import MemoryExchange
+from checkrow.operators.keys import key_bits
+from checkrow_kernels.hashing import hash_int64, hash_strings
+from checkrow_kernels.scatter import (
+    count_partitions,
+    partition_of,
+    place,
+    place_bytes,
+    place_lengths,
+    place_pairs,
+    positions,
+)  # fmt: skip
+
+Array = NDArray[Any]
+_NO_VALID = np.empty(0, np.uint8)
+
+
+def hash_keys(columns: Columns, keys: int) -> Array:
+    """Returns a hash per row of the first `keys` columns: the same on every machine, task and run.
+
+    Text is hashed by its bytes, numbers by their 64-bit pattern, null by a mark of its own.
+    """
+    out = np.zeros(columns.rows, np.uint64)
+    for number, column in enumerate(columns.columns[:keys]):
+        valid, has_valid = (_NO_VALID, False) if column.valid is None else (column.valid, True)
+        if column.offsets is not None:
+            hash_strings(column.offsets, column.values, valid, has_valid, out, number == 0)
+        else:
+            hash_int64(key_bits(column.dtype, column.values), valid, has_valid, out, number == 0)
+    return out
+
+
+class Scatter:
+    """Collects the rows of a slice and gives them back grouped by partition, in row order within each.
+
+    Parameters
+    ----------
+    keys : int
+        How many leading columns decide the partition.
+    bits : int
+        Partitions as a power of two.
+    """
+
+    def __init__(self, keys: int, bits: int) -> None:
+        self._keys = keys
+        self._bits = bits
+        self._counts = np.zeros(1 << bits, np.int64)
+        self._batches: list[Columns] = []
+        self._ids: list[Array] = []
+
+    def add(self, columns: Columns) -> None:
+        """Adds rows; text must be spelled out (see `Column.spelled`). Nothing is copied yet."""
+        self._batches.append(columns)
+        if self._bits:
+            ids = np.empty(columns.rows, np.int32)
+            partition_of(hash_keys(columns, self._keys), self._bits, ids)
+            count_partitions(ids, self._counts)
+            self._ids.append(ids)
+        else:
+            self._counts[0] += columns.rows
+
+    def finish(self, names: tuple[str, ...], dtypes: tuple[str, ...]) -> MemoryExchange:
+        """Returns all rows by partition; names and types are needed where no batch came."""
+        starts = np.zeros(len(self._counts) + 1, np.int64)
+        np.cumsum(self._counts, out=starts[1:])
+        if not self._bits and len(self._batches) == 1:
+            return MemoryExchange(self._batches[0], starts)
+        at = self._positions(starts)
+        columns = tuple(
+            _placed(dtype, [b.columns[j] for b in self._batches], at, int(starts[-1])) for j, dtype in enumerate(dtypes)
+        )
+        return MemoryExchange(Columns(names, columns, int(starts[-1])), starts)
+
+    def _positions(self, starts: Array) -> list[Array]:
+        cursor = starts[:-1].copy()
+        out = []
+        first = 0
+        for number, batch in enumerate(self._batches):
+            if self._bits:
+                at = np.empty(batch.rows, np.int64)
+                positions(self._ids[number], cursor, at)
+            else:
+                at = np.arange(first, first + batch.rows)
+            first += batch.rows
+            out.append(at)
+        return out
+
+
+def scatter(columns: Columns, keys: int, bits: int) -> MemoryExchange:
+    """Returns the rows of one batch by partition."""
+    whole = Scatter(keys, bits)
+    whole.add(columns)
+    return whole.finish(columns.names, tuple(c.dtype for c in columns.columns))
+
+
+def _placed(dtype: str, parts: list[Column], at: list[Array], rows: int) -> Column:
+    """Returns one column with every part's rows at their positions."""
+    valid = None
+    if any(p.valid is not None for p in parts):
+        valid = np.ones(rows, np.uint8)
+        for part, where in zip(parts, at, strict=True):
+            if part.valid is not None:
+                place(part.valid, where, valid)
+    if types.is_text(dtype):
+        return _placed_text(dtype, parts, at, rows, valid)
+    wide = types.is_wide(dtype)
+    out = np.empty(2 * rows if wide else rows, types.numpy_dtype(dtype))
+    for part, where in zip(parts, at, strict=True):
+        (place_pairs if wide else place)(frozen(part.values), where, out)
+    return Column(dtype, out, valid)
+
+
+def _placed_text(dtype: str, parts: list[Column], at: list[Array], rows: int, valid: Array | None) -> Column:
+    offsets = np.zeros(rows + 1, np.int64)
+    spelled = [(p.offsets, p.values) for p in parts if p.offsets is not None]
+    for (starts, _), where in zip(spelled, at, strict=True):
+        place_lengths(starts, where, offsets[1:])
+    np.cumsum(offsets, out=offsets)
+    data = np.empty(int(offsets[-1]), np.uint8)
+    for (starts, source), where in zip(spelled, at, strict=True):
+        place_bytes(starts, source, where, offsets, data)
+    return Column(dtype, data, valid, offsets)
