@@ -1,5 +1,6 @@
 # Everything runs in a virtual environment of this checkout; nothing but python3 (3.11+), pip and make is assumed.
 PYTHON ?= python3
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -17,7 +18,7 @@ demo: $(STAMP)
 	$(BIN)/checkrow demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
 
 check: $(STAMP) format lint types imports dependencies test doctest
 
