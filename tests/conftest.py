@@ -36,6 +36,12 @@ def many_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("checkrow.plan.slices.PARTITION_ROWS", 64)
 
 
+@pytest.fixture
+def many_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes small inputs be read in several tasks."""
+    monkeypatch.setattr("checkrow.plan.slices.FLOOR_BYTES", 1)
+
+
 def sample(rows: int = 2_000, seed: int = 7, null_share: float = 0.1) -> pa.Table:
     """Returns rows of every supported type, with nulls, extremes and repeated keys."""
     rng = np.random.default_rng(seed)

@@ -34,7 +34,7 @@ def test_a_run_in_process_does_not_load_distributed() -> None:
 
 def test_public_names() -> None:
     assert sorted(checkrow.__all__) == [
-        "CheckrowError", "Dataset", "Limits", "Plan", "Run", "cluster", "coalesce", "col", "count", "errors", "events",
+        "CheckrowError", "Dataset", "Limits", "Plan", "Run", "aggregator", "cluster", "coalesce", "col", "count", "errors", "events",
         "group_kernel", "job", "lit", "max", "mean", "min", "outputs_for", "row_kernel", "scan", "sum", "when",
     ]  # fmt: skip
     for name in checkrow.__all__:

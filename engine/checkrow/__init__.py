@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from checkrow.expressions.expression import lit as lit
     from checkrow.expressions.expression import when as when
     from checkrow.jobs.job import job as job
+    from checkrow.kernels.aggregator import aggregator as aggregator
     from checkrow.kernels.group import group_kernel as group_kernel
     from checkrow.kernels.group import outputs_for as outputs_for
     from checkrow.kernels.row import row_kernel as row_kernel
@@ -40,6 +41,7 @@ _NAMES = {
     "Limits": "checkrow.dataset.execution",
     "Plan": "checkrow.dataset.plan",
     "Run": "checkrow.dataset.run",
+    "aggregator": "checkrow.kernels.aggregator",
     "coalesce": "checkrow.expressions.expression",
     "col": "checkrow.expressions.expression",
     "count": "checkrow.dataset.functions",

@@ -124,16 +124,21 @@ class DriverCache:
         """Refuses a kernel that returns floats where it declared integers: the digits would be cut silently."""
         if spec.shape in {"map", "expand"}:
             return  # its values go through arrays of the declared types
-        function = getattr(sys.modules[f"{_PACKAGE}.{_kernel_module(spec)}"], spec.name)
+        function = getattr(sys.modules[f"{_PACKAGE}.{_kernel_module(spec)}"], spec.function)
         for signature in function.nopython_signatures:
             found = signature.return_type
             parts = list(found) if isinstance(found, numba.types.BaseTuple) else [found]
-            where = f"{spec.blocks[-1].file}:{spec.blocks[-1].line}: kernel {spec.name!r}"
+            where = f"{spec.place}: kernel {spec.name!r}"
             if len(parts) != len(spec.returns):
-                raise KernelTypeError(f"{where} returns {len(parts)} values but declares {len(spec.returns)} columns")
+                raise KernelTypeError(f"{where} returns {len(parts)} values but declares {len(spec.returns)}")
             for field, part in zip(spec.returns, parts, strict=True):
                 whole = field.dtype not in {"float", "double"}
                 if whole and not isinstance(part, (numba.types.Integer, numba.types.Boolean)):
+                    if spec.entry and spec.entry != "finish":
+                        raise KernelTypeError(
+                            f"{where}: init() makes {field.name} an integer but {spec.entry}() returns {part}; "
+                            "let init() return a float such as 0.0"
+                        )
                     raise KernelTypeError(
                         f"{where} returns {part} for {field.name!r}, declared {field.dtype}; convert it"
                     )
@@ -144,7 +149,7 @@ class DriverCache:
         for number, spec in enumerate(driver.kernels):
             module = _kernel_module(spec)
             self._write(module, _kernel_source(spec))
-            imports.append(f"from {_PACKAGE}.{module} import {spec.name} as k{number}\n")
+            imports.append(f"from {_PACKAGE}.{module} import {spec.function} as k{number}\n")
         self._write(f"d_{driver.digest}", _PRELUDE + "".join(imports) + "\n\n" + driver.source)
         importlib.invalidate_caches()
         function: Callable[..., tuple[int, int, int]] = importlib.import_module(f"{_PACKAGE}.d_{driver.digest}").drive

@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from checkrow.compile.emit import Body, fusible, scalar_type
+from checkrow.compile.emit import Body, scalar_type
+from checkrow.compile.states import emit_states
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelSpec, Node, walk
-from checkrow.plan.aggregates import STATE_ARRAYS, State
+from checkrow.plan.aggregates import State
 
 DONE, FULL, KEY_RANGE = 0, 1, 2
 
@@ -82,9 +83,9 @@ def aggregate_driver(
     _emit_filters(body, predicates)
     _emit_words(body, keys, fields, words)
     _emit_lookup(body, words, direct=direct)
-    arrays = _emit_states(body, states, unsplit)
+    arrays = emit_states(body, states, unsplit)
     tail = ["base", "limit", "shift", "slots", "groups", "capacity", *(f"w_{j}" for j in range(words)), *arrays]
-    return _finish(body, tail, ["groups[1] += kept", "return stop, 0, 0"], ["kept = 0"])
+    return assembled(body, tail, ["groups[1] += kept", "return stop, 0, 0"], ["kept = 0"])
 
 
 def row_driver(predicates: tuple[Node, ...], outputs: tuple[Node, ...], *, masked: bool) -> Driver:
@@ -106,7 +107,7 @@ def row_driver(predicates: tuple[Node, ...], outputs: tuple[Node, ...], *, maske
             tail.append(f"m{j}")
     body.line("rows[n] = i")
     body.line("written[0] += 1")
-    return _finish(body, tail, ["return stop, 0, 0"])
+    return assembled(body, tail, ["return stop, 0, 0"])
 
 
 def _emit_filters(body: Body, predicates: tuple[Node, ...]) -> None:
@@ -164,66 +165,8 @@ def _emit_lookup(body: Body, words: int, *, direct: bool) -> None:
         body.stop(FULL)
 
 
-def _emit_states(body: Body, states: tuple[State, ...], unsplit: frozenset[int]) -> list[str]:
-    """Emits the updates and returns the names of the state arrays."""
-    # Arguments are computed before any update, so that a row that stops the loop has changed nothing.
-    for state in states:
-        if state.arg is not None:
-            body.value(state.arg)
-    body.line("kept += 1")
-    body.line("h = np.uint64(g)")
-    names: list[str] = []
-    for number, state in enumerate(states):
-        arrays = [f"s{number}_{j}" for j in range(len(STATE_ARRAYS[state.kind]))]
-        names += arrays
-        _emit_update(body, state, arrays, split=number not in unsplit)
-    return names
-
-
-def _emit_update(body: Body, state: State, arrays: list[str], *, split: bool) -> None:
-    if state.arg is None:
-        body.line(f"{arrays[0]}[h] += 1")
-        return
-    value = body.value(state.arg)
-    if value.valid == "True":
-        _emit_valid_update(body, state, value.name, arrays, split=split)
-        return
-    with body.block(f"if {value.valid}:"):
-        _emit_valid_update(body, state, value.name, arrays, split=split)
-
-
-def _emit_valid_update(body: Body, state: State, x: str, arrays: list[str], *, split: bool) -> None:
-    first = arrays[0]
-    match state.kind:
-        case "valid":
-            body.line(f"{first}[h] += 1")
-        case "sum_int":
-            wide = body.fresh()
-            text = f"(1 if {x} else 0)" if state.arg is not None and state.arg.dtype == "bool" else x
-            body.line(f"{wide} = np.int64({text})")
-            if not split:
-                body.line(f"{first}[h] += {wide}")
-                return
-            body.line(f"{first}[h] += {wide} & 0xFFFFFFFF")
-            body.line(f"{arrays[1]}[h] += {wide} >> 32")
-        case "sum_float":
-            body.line(f"{first}[h] += {x}")
-        case "min":
-            with body.block(f"if {x} < {first}[h] or {first}[h] != {first}[h]:"):
-                body.line(f"{first}[h] = {x}")
-        case "max":
-            with body.block(f"if {x} > {first}[h] or {x} != {x}:"):
-                body.line(f"{first}[h] = {x}")
-        case other:
-            raise AssertionError(f"no fused update for {other}")
-
-
-def fusible_state(state: State) -> bool:
-    """Tells whether a driver can keep a state (128-bit sums are kept by the vectorised tier)."""
-    return state.kind != "sum_wide" and (state.arg is None or fusible(state.arg))
-
-
-def _finish(body: Body, tail: list[str], end: list[str], begin: list[str] | None = None) -> Driver:
+def assembled(body: Body, tail: list[str], end: list[str], begin: list[str] | None = None) -> Driver:
+    """Returns the driver that runs a body for rows `start` to `stop`; `tail` are its last arguments."""
     heads = ["start", "stop"]
     for j, node in enumerate(body.inputs):
         heads.append(f"c{j}")
@@ -244,7 +187,7 @@ def _finish(body: Body, tail: list[str], end: list[str], begin: list[str] | None
     ]
     source = "\n".join(lines) + "\n"
     dtypes = [n.dtype for n in (*body.inputs, *body.literals)]
-    named = [(k.fingerprint, k.name) for k in body.kernels]
+    named = [(k.fingerprint, k.function) for k in body.kernels]
     values = [type(v).__name__ for _, v in body.parameters]
     return Driver(
         source=source,

@@ -276,7 +276,7 @@ class Body:
         picked = result.name if len(spec.returns) == 1 else f"{result.name}[{output}]"
         name = self.fresh()
         self.line(f"{name} = {picked} != 0" if dtype == "bool" else f"{name} = {picked}")
-        if not types.is_float(dtype) and dtype not in {"bool", "int64"} and not dtype.startswith(("timestamp", "dur")):
+        if types.may_leave(dtype):
             self._check_range(node, name, dtype)
         if dtype != "bool":
             self.line(f"{name} = {scalar_type(dtype)}({name})")

@@ -73,7 +73,7 @@ def group_driver(call: KernelCall) -> Driver:
     values = [type(v).__name__ for _, v in call.parameters]
     return Driver(
         source=source,
-        digest=hashlib.sha256(repr((source, kinds, spec.fingerprint, spec.name, values)).encode()).hexdigest()[:24],
+        digest=hashlib.sha256(repr((source, kinds, spec.fingerprint, spec.function, values)).encode()).hexdigest()[:24],
         masked=False, inputs=inputs, literals=(), parameters=call.parameters, kernels=(spec,), checked=(),
     )  # fmt: skip
 
@@ -103,7 +103,7 @@ def _results(spec: KernelSpec, *, writes: bool) -> list[str]:
             lines += [f"if len({value}) != m:", "    state[0] = n", f"    return g, {WRONG_LENGTH}, {j}"]
             lines += ["for i in range(m):", f"    o{j}[n + i] = {value}[i]"]
             continue
-        if _may_leave(field.dtype):
+        if types.may_leave(field.dtype):
             low, high = types.integer_range(field.dtype)
             lines += [f"if {value} < {low} or {value} > {high}:", "    state[0] = n"]
             lines += [f"    return g, {OUT_OF_RANGE}, {j}"]
@@ -111,8 +111,3 @@ def _results(spec: KernelSpec, *, writes: bool) -> list[str]:
             f"o{j}[n] = {value} != 0" if field.dtype == "bool" else f"o{j}[n] = {scalar_type(field.dtype)}({value})"
         )
     return lines
-
-
-def _may_leave(dtype: str) -> bool:
-    """Tells whether an int64 may not fit a type."""
-    return not types.is_float(dtype) and dtype not in {"bool", "int64"} and not dtype.startswith(("timestamp", "dur"))

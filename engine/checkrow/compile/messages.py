@@ -24,9 +24,7 @@ def kernel_error(error: NumbaError, driver: Driver, directory: Path) -> Checkrow
     if place is None and not driver.kernels:
         raise error  # a driver without user code always compiles: this is a defect of checkrow, shown whole
     spec = by_module[place[0]] if place else driver.kernels[0]
-    block, line = (
-        _user_line(spec, place[1], directory / f"{place[0]}.py") if place else (spec.blocks[-1], spec.blocks[-1].line)
-    )
+    block, line = _user_line(spec, place[1], directory / f"{place[0]}.py") if place else (spec.block, spec.block.line)
     source = block.text.splitlines()[line - block.line : line - block.line + 1]
     shown = f"\n    {source[0].strip()}" if source else ""
     return KernelTypeError(
@@ -37,7 +35,7 @@ def kernel_error(error: NumbaError, driver: Driver, directory: Path) -> Checkrow
 
 def _user_line(spec: KernelSpec, line: int, path: Path) -> tuple[SourceBlock, int]:
     """Returns the user's block and line for a line of a generated kernel file."""
-    found = spec.blocks[-1], spec.blocks[-1].line
+    found = spec.block, spec.block.line
     for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         if number > line:
             break

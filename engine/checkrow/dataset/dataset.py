@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from checkrow.dataset.execution import Limits, execute_collect
-from checkrow.dataset.functions import AggregateExpr
 from checkrow.dataset.html import dataset_html
 from checkrow.dataset.plan import Plan
 from checkrow.dataset.run import Run
 from checkrow.errors import PlanError
 from checkrow.events import Listener
+from checkrow.expressions.aggregates import AggregateExpr
 from checkrow.expressions.expression import Expr, Ordering, as_node
 from checkrow.expressions.nodes import Node, OrderKey, column
 from checkrow.expressions.types import arrow_schema

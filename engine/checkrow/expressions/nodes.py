@@ -31,7 +31,8 @@ class KernelSpec(msgspec.Struct, frozen=True, kw_only=True):
     module-level numbers it reaches, by name. `columns` are the arguments that read a column; `arguments` are all
     positional ones in order, `out` and `<column>_valid` among them (empty: just the columns). `fills` says by column
     what stands in for nulls. `shape`, `checked` and `max_rows` (rows a call may give; None: as many as it was given)
-    concern kernels over arrays.
+    concern kernels over arrays. `methods` are an aggregator's functions with the parameters each takes; `entry` is the
+    one that is meant, where a kernel is more than one function.
     """
 
     name: str
@@ -51,6 +52,23 @@ class KernelSpec(msgspec.Struct, frozen=True, kw_only=True):
     shape: str = ""
     checked: bool = False
     max_rows: int | None = None
+    methods: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    entry: str = ""
+
+    @property
+    def function(self) -> str:
+        """The name of the function to call, which `blocks` define."""
+        return self.entry or self.name
+
+    @property
+    def block(self) -> SourceBlock:
+        """The source of the function to call."""
+        return next((b for b in reversed(self.blocks) if b.name == self.function), self.blocks[-1])
+
+    @property
+    def place(self) -> str:
+        """Where the user wrote it: `file:line`."""
+        return f"{self.block.file}:{self.block.line}"
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -72,11 +90,27 @@ class Node(msgspec.Struct, frozen=True):
 
 
 class KernelCall(msgspec.Struct, frozen=True, kw_only=True):
-    """A kernel over groups as it was applied: its record, what its columns read, its bound parameters."""
+    """A kernel over groups, or an aggregator, as it was applied: its record, its arguments, its bound parameters.
+
+    `state` is what the `init` of an aggregator gives.
+    """
 
     kernel: KernelSpec
     args: tuple[Node, ...]
     parameters: tuple[tuple[str, int | float | bool], ...] = ()
+    state: tuple[int | float | bool, ...] = ()
+
+    def substituted(self, by: dict[str, Node]) -> KernelCall:
+        """Returns the call over what computes the columns it reads."""
+        return msgspec.structs.replace(self, args=tuple(substitute(a, by) for a in self.args))
+
+    def method(self, name: str) -> KernelSpec:
+        """Returns one method of an aggregator as a kernel of its own; `update` and `merge` return the state."""
+        spec = self.kernel
+        takes = dict(spec.methods)[name]
+        kinds = tuple(Field(f"state[{i}]", state_type(v), False) for i, v in enumerate(self.state))
+        returns = spec.returns if name == "finish" else kinds
+        return msgspec.structs.replace(spec, entry=name, parameters=takes, returns=returns)
 
 
 class OrderKey(msgspec.Struct, frozen=True):
@@ -84,6 +118,17 @@ class OrderKey(msgspec.Struct, frozen=True):
 
     node: Node
     descending: bool = False
+
+    def substituted(self, by: dict[str, Node]) -> OrderKey:
+        """Returns the key over what computes the columns it reads."""
+        return OrderKey(substitute(self.node, by), self.descending)
+
+
+def state_type(value: float | bool) -> str:
+    """Returns the Arrow type in which a number of an aggregator's state is kept."""
+    if isinstance(value, bool):
+        return "bool"
+    return "int64" if isinstance(value, int) else "double"
 
 
 def column(name: str) -> Node:

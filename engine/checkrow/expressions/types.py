@@ -155,6 +155,11 @@ def numpy_dtype(text: str) -> np.dtype[np.generic]:
     return np.dtype("i8")
 
 
+def may_leave(text: str) -> bool:
+    """Tells whether an int64 that a kernel returned may not fit a type."""
+    return not is_float(text) and text not in {"bool", "int64"} and not text.startswith(("timestamp", "dur"))
+
+
 def integer_range(text: str) -> tuple[int, int]:
     """Returns the smallest and largest stored integer of a non-float, non-text type; decimals by their precision."""
     if is_decimal(text):

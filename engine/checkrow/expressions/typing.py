@@ -180,7 +180,7 @@ def kernel_argument(spec: KernelSpec, name: str, arg: Node) -> Node:
     KernelTypeError
         If the kernel cannot take the type, or was not told how to.
     """
-    where = f"{spec.blocks[-1].file}:{spec.blocks[-1].line}: kernel {spec.name!r}, argument {name!r}"
+    where = f"{spec.place}: kernel {spec.name!r}, argument {name!r}"
     kind = arg.dtype
     if types.is_text(kind):
         raise KernelTypeError(f"{where}: {kind} columns cannot be passed to kernels yet; cast to a number")

@@ -76,7 +76,7 @@ class GroupKernel:
     @cached_property
     def spec(self) -> KernelSpec:
         """The record from which any process can compile the kernel."""
-        found, policy = reach(self._captured, self.function), self._policy
+        found, policy = reach((self._captured, self.function)), self._policy
         fills = tuple(policy.nulls.items()) if isinstance(policy.nulls, dict) else ()
         marks = repr((found.fingerprint, "group", policy.shape, policy.checked, [f.name for f in self._returns]))
         return KernelSpec(

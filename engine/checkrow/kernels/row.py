@@ -40,7 +40,7 @@ class RowKernel:
     @cached_property
     def spec(self) -> KernelSpec:
         """The record from which any process can compile the kernel."""
-        found = reach(self._captured, self.function)
+        found = reach((self._captured, self.function))
         nulls, decimals, time_unit = self._policy
         return KernelSpec(
             name=self.__name__, kind="row", blocks=found.blocks, constants=found.constants, modules=found.modules,

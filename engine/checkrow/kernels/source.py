@@ -100,8 +100,8 @@ def _free_names(tree: ast.FunctionDef) -> Iterator[str]:
                 yield node.id
 
 
-def reach(captured: Captured, function: Callable[..., object]) -> Reach:
-    """Follows what a captured function takes from outside.
+def reach(*functions: tuple[Captured, Callable[..., object]]) -> Reach:
+    """Follows what captured functions take from outside; their blocks stand last, in the order given.
 
     Raises
     ------
@@ -109,7 +109,8 @@ def reach(captured: Captured, function: Callable[..., object]) -> Reach:
         If it reaches something that is neither a number, a function with source, numpy nor math.
     """
     state = _Walk()
-    state.visit(captured, function)
+    for captured, function in functions:
+        state.visit(captured, function)
     digest = hashlib.sha256()
     for block in state.blocks:
         digest.update(ast.dump(ast.parse(block.text)).encode())
@@ -126,11 +127,14 @@ class _Walk:
         self.blocks: list[SourceBlock] = []
         self.constants: dict[str, Number] = {}
         self.modules: dict[str, str] = {}
-        self._open: set[str] = set()
+        self._functions: dict[str, Callable[..., object]] = {}
 
     def visit(self, captured: Captured, function: Callable[..., object]) -> None:
         block = captured.block
-        self._open.add(block.name)
+        if self._functions.setdefault(block.name, function) is not function:
+            raise KernelTypeError(
+                f"{block.file}:{block.line}: two different functions named {block.name!r} are reached; rename one"
+            )
         outside = {**getattr(function, "__globals__", {}), **_closure(function)}
         for name in captured.free_names:
             if name in outside:
@@ -160,7 +164,7 @@ class _Walk:
             raise KernelTypeError(
                 f"{where}, a {type(value).__name__}: only numbers and functions can be captured; pass it as a parameter"
             )
-        if name in self._open:
+        if self._functions.get(name) is function:
             return
         helper = capture(function)
         if helper.block.name != name:

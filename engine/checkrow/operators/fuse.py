@@ -139,8 +139,7 @@ def _row_error(
     function: Callable[..., tuple[int, int, int]], driver: Driver, args: tuple[object, ...], batch: Batch
 ) -> KernelRowError:
     """Finds the first row on which the user's code raises, with the same machine code one row at a time."""
-    spec = driver.kernels[-1]
-    name = f"kernel {spec.name!r} ({spec.blocks[-1].file}:{spec.blocks[-1].line})"
+    name = "kernel " + " or ".join(f"{spec.name!r} ({spec.place})" for spec in driver.kernels)
     for row in range(batch.rows):
         try:
             function(row, row + 1, *args[2:])

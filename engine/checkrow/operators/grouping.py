@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from checkrow.compile.cache import DriverCache
 from checkrow.errors import ArithmeticRangeError
 from checkrow.expressions import types
 from checkrow.expressions.bounds import Interval
+from checkrow.operators.aggregators import OwnState
 from checkrow.operators.column import Column
 from checkrow.operators.keys import KeyLayout, pack, unpack, widened
-from checkrow.plan.aggregates import STATE_ARRAYS, State
+from checkrow.plan.aggregates import State
 from checkrow_kernels import aggregate as kernels
 from checkrow_kernels.group import rebuild_1, rebuild_2, rebuild_n, upsert_1, upsert_2, upsert_n
 
@@ -27,27 +29,32 @@ _FIRST_CAPACITY = 1 << 12
 
 def state_dtypes(state: State) -> tuple[np.dtype[Any], ...]:
     """Returns the dtypes of a state's arrays."""
-    own = types.numpy_dtype(state.arg.dtype) if state.arg is not None else np.dtype("i8")
-    return tuple(np.dtype(d) if d else own for d in STATE_ARRAYS[state.kind])
+    return tuple(types.numpy_dtype(d) for d in state.arrays)
 
 
-def identity(state: State, dtype: np.dtype[Any]) -> int | float:
-    """Returns what an untouched state holds: the neutral element of its update."""
-    if state.kind not in {"min", "max"}:
-        return 0
+def identity(state: State) -> tuple[int | float, ...]:
+    """Returns what the arrays of an untouched state hold: the neutral element of its update."""
+    if state.call is not None:
+        return (*state.call.state, *((0,) if state.counted else ()))
+    dtypes = state_dtypes(state)
+    return tuple(_extreme(state.kind, d) for d in dtypes) if state.kind in {"min", "max"} else (0,) * len(dtypes)
+
+
+def _extreme(kind: str, dtype: np.dtype[Any]) -> int | float:
     if dtype.kind == "f":
         # NaN is the greatest value: any number replaces it in a minimum, nothing but itself exceeds it in a maximum.
-        return float("nan") if state.kind == "min" else float("-inf")
+        return float("nan") if kind == "min" else float("-inf")
     info = np.iinfo(dtype)
-    return int(info.max if state.kind == "min" else info.min)
+    return int(info.max if kind == "min" else info.min)
 
 
 class GroupTable:
     """Groups by packed key words, growing as needed."""
 
-    def __init__(self, layout: KeyLayout, states: tuple[State, ...]) -> None:
+    def __init__(self, layout: KeyLayout, states: tuple[State, ...], cache: DriverCache) -> None:
         self.layout = layout
         self.states = states
+        self._own = {n: OwnState(s, s.call, cache) for n, s in enumerate(states) if s.call is not None}
         # Groups so far, and rows that went into them: drivers update both in place.
         self.groups = np.zeros(2, np.int64)
         self.capacity = _FIRST_CAPACITY
@@ -77,7 +84,7 @@ class GroupTable:
         return [np.empty(capacity, np.int64) for _ in range(self.layout.words)]
 
     def _new_states(self, state: State, capacity: int) -> tuple[Array, ...]:
-        return tuple(np.full(capacity, identity(state, d), d) for d in state_dtypes(state))
+        return tuple(np.full(capacity, x, d) for x, d in zip(identity(state), state_dtypes(state), strict=True))
 
     def _new_slots(self) -> Array:
         return np.full(1 << self.layout.bits if self.layout.direct else 4 * self.capacity, -1, np.int32)
@@ -170,12 +177,16 @@ class GroupTable:
         gids[:] = found
         return len(word)
 
-    def update(self, number: int, gids: Array, column: Column | None) -> None:
-        """Updates one state with the values of its argument."""
+    def update(self, number: int, gids: Array, columns: tuple[Column, ...]) -> None:
+        """Updates one state with the values of its arguments."""
         state, arrays = self.states[number], self.arrays[number]
-        if column is None:
+        if number in self._own:
+            self._own[number].update(gids, columns, arrays)
+            return
+        if not columns:
             kernels.count_rows(gids, len(gids), arrays[0])
             return
+        column = columns[0]
         valid, has_valid = (_NO_VALID, False) if column.valid is None else (column.valid, True)
         match state.kind:
             case "valid":
@@ -194,9 +205,12 @@ class GroupTable:
             case "max":
                 kernels.max_state(gids, column.values, valid, has_valid, arrays[0])
 
-    def merge(self, number: int, gids: Array, others: tuple[Array, ...]) -> None:
-        """Merges partial states of the same kind; float sums are added in the order given."""
+    def merge(self, number: int, gids: Array, known: int, others: tuple[Array, ...]) -> None:
+        """Merges partial states of the same kind, in the order given; groups from `known` on are new to the table."""
         state, arrays = self.states[number], self.arrays[number]
+        if number in self._own:
+            self._own[number].merge(gids, known, others, arrays)
+            return
         match state.kind:
             case "rows" | "valid":
                 kernels.add_int64(gids, others[0], arrays[0])
@@ -210,6 +224,10 @@ class GroupTable:
                 kernels.min_state(gids, others[0], _NO_VALID, False, arrays[0])
             case "max":
                 kernels.max_state(gids, others[0], _NO_VALID, False, arrays[0])
+
+    def own_result(self, number: int) -> Column:
+        """Returns what an aggregator makes of the states of all groups."""
+        return self._own[number].finish(self.arrays[number], self.count)
 
     def normalise(self) -> None:
         """Carries split sums, so that merging any number of tables cannot overflow their low halves."""

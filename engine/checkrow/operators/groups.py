@@ -88,7 +88,7 @@ class GroupCaller:
         count = 1
         if self._grouping.keys:
             encoded = keys.encode(rows)
-            table = GroupTable(keys.layout([encoded]), ())
+            table = GroupTable(keys.layout([encoded]), (), self._cache)
             gids = table.upsert(pack(table.layout, *encoded), rows.rows)
             columns, count = keys.columns(table.layout, table.key_words()), table.count
         starts = np.zeros(count + 1, np.int64)
@@ -193,10 +193,8 @@ class GroupCaller:
     # -- errors -------------------------------------------------------------------------------------------------------
 
     def _where(self, groups: _Groups, group: int) -> str:
-        block = self._spec.blocks[-1]
-        return (
-            f"kernel {self._spec.name!r} ({block.file}:{block.line}), group {_key_text(self._grouping, groups, group)},"
-        )
+        key = _key_text(self._grouping, groups, group)
+        return f"kernel {self._spec.name!r} ({self._spec.place}), group {key},"
 
     def _raised(self, function: Any, args: tuple[Any, ...], groups: _Groups) -> KernelRowError:
         """Finds the first group on which the user's code raises, with the same machine code one group at a time."""

@@ -8,20 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from checkrow.compile.cache import DriverCache
 from checkrow.expressions import types
 from checkrow.operators.column import Column, Columns
 from checkrow.operators.grouping import GroupTable, out_of_range
 from checkrow.operators.key_columns import KeyColumns, some
 from checkrow.operators.keys import pack
 from checkrow.operators.partial import state_name
-from checkrow.plan.aggregates import STATE_ARRAYS, Aggregation, Finish
+from checkrow.plan.aggregates import Aggregation, Finish
 from checkrow_kernels import aggregate as kernels
 
 Array = NDArray[Any]
 _HUGE = 10**38 // 2**64
 
 
-def merge_partition(aggregation: Aggregation, parts: Sequence[Columns]) -> Columns:
+def merge_partition(aggregation: Aggregation, parts: Sequence[Columns], cache: DriverCache) -> Columns:
     """Returns the groups of a partition from the partial states of all slices.
 
     The order of groups is that of their first appearance, slice by slice; float sums are added in slice order. Without
@@ -29,15 +30,16 @@ def merge_partition(aggregation: Aggregation, parts: Sequence[Columns]) -> Colum
     """
     keys = KeyColumns(aggregation.keys)
     encoded = [keys.encode(part) for part in parts]
-    table = GroupTable(keys.layout(encoded), aggregation.states)
+    table = GroupTable(keys.layout(encoded), aggregation.states, cache)
     for part, (bits, valid) in zip(parts, encoded, strict=True):
         if not part.rows:
             continue
         words = pack(table.layout, bits, valid) if aggregation.keys else (np.zeros(part.rows, np.int64),)
+        known = table.count
         gids = table.upsert(words, part.rows)
         for number, state in enumerate(aggregation.states):
-            arrays = tuple(part[state_name(number, j)].values for j in range(len(STATE_ARRAYS[state.kind])))
-            table.merge(number, gids, arrays)
+            arrays = tuple(part[state_name(number, j)].values for j in range(len(state.arrays)))
+            table.merge(number, gids, known, arrays)
     if not aggregation.keys and not table.count:
         table.upsert((np.zeros(1, np.int64),), 1)
     return _finish(aggregation, table, keys)
@@ -52,6 +54,8 @@ def _finish(aggregation: Aggregation, table: GroupTable, keys: KeyColumns) -> Co
 
 
 def _result(finish: Finish, table: GroupTable, count: int) -> Column:
+    if finish.function == "own":
+        return table.own_result(finish.state)
     arrays = tuple(a[:count] for a in table.arrays[finish.state])
     valid = None
     if finish.valid is not None:

@@ -9,8 +9,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from checkrow.compile.cache import DriverCache
-from checkrow.compile.driver import DONE, FULL, KEY_RANGE, Driver, aggregate_driver, fusible_state, needs_mask
+from checkrow.compile.driver import DONE, FULL, KEY_RANGE, Driver, aggregate_driver, needs_mask
 from checkrow.compile.emit import fusible
+from checkrow.compile.states import fusible_state
 from checkrow.expressions import types
 from checkrow.expressions.bounds import Interval, interval
 from checkrow.expressions.nodes import Node, columns_of
@@ -23,7 +24,7 @@ from checkrow.operators.grouping import GroupTable
 from checkrow.operators.keys import Key, covers, key_bits, key_values, layout, observed, pack, unpack
 from checkrow.operators.rows import kernel_caller
 from checkrow.operators.strings import StringTable
-from checkrow.plan.aggregates import Aggregation, State
+from checkrow.plan.aggregates import Aggregation
 
 Array = NDArray[Any]
 _FIRST_CODES = 255
@@ -63,12 +64,13 @@ class PartialAggregate:
         self._tables = {
             number: tables.get(k.name) or StringTable() for number, k in enumerate(self._keys) if types.is_text(k.dtype)
         }
-        self._table = GroupTable(self._layout(ranges), aggregation.states)
-        self._nodes = (*predicates, *self._keys, *(s.arg for s in aggregation.states if s.arg is not None))
+        self._table = GroupTable(self._layout(ranges), aggregation.states, cache)
+        self._nodes = (*predicates, *self._keys, *aggregation.arguments())
         self._columns = columns_of(*self._nodes)
         self._proof = RangeProof(self._nodes)
         self._headroom = _Headroom(self._table)
-        self._fusible = self._can_fuse() and (fused or cache.is_compiled(self._driver(masked=False)))
+        own = any(s.call is not None for s in aggregation.states)
+        self._fusible = self._can_fuse() and (fused or own or cache.is_compiled(self._driver(masked=False)))
         self._drivers: dict[tuple[object, ...], tuple[Driver, list[object]]] = {}
 
     def _layout(self, ranges: dict[str, Interval]) -> Any:
@@ -158,10 +160,8 @@ class PartialAggregate:
         evaluator = Evaluator(kept.arrow, kernel_caller(self._cache, kept))
         gids = self._group_numbers(evaluator, kept)
         for number, state in enumerate(self._aggregation.states):
-            column = None
-            if state.arg is not None:
-                column = _column(evaluator, kept, state.arg)
-            self._table.update(number, gids, column)
+            columns = tuple(_column(evaluator, kept, a) for a in state.arguments)
+            self._table.update(number, gids, columns)
 
     def _group_numbers(self, evaluator: Evaluator, batch: Batch) -> Array:
         if not self._keys:
@@ -201,7 +201,7 @@ class PartialAggregate:
             names.append(name)
         for number, arrays in enumerate(self._table.arrays):
             for part, array in enumerate(arrays):
-                columns.append(Column(_exchange_type(self._aggregation.states[number]), array[:count]))
+                columns.append(Column(self._aggregation.states[number].arrays[part], array[:count]))
                 names.append(state_name(number, part))
         return Columns(tuple(names), tuple(columns), count)
 
@@ -251,13 +251,6 @@ class _Headroom:
         arg = self._args[number]
         found = interval(arg, self._envelope.ranges) if arg is not None else None
         return max(abs(found[0]), abs(found[1]), 2**32) if found is not None else self._LIMIT
-
-
-def _exchange_type(state: State) -> str:
-    """Returns the column type in which a state's arrays travel."""
-    if state.kind in {"min", "max"} and state.arg is not None:
-        return state.arg.dtype
-    return "double" if state.kind == "sum_float" else "int64"
 
 
 def state_name(number: int, part: int) -> str:

@@ -10,23 +10,36 @@ import pyarrow as pa
 
 from checkrow.errors import SchemaError
 from checkrow.expressions import types
-from checkrow.expressions.nodes import Node
-from checkrow.expressions.typing import resolve
-
-
-class AggregateCall(msgspec.Struct, frozen=True):
-    """An aggregate as the user wrote it: output name, function, argument (None for `count()`)."""
-
-    name: str
-    function: str
-    arg: Node | None = None
+from checkrow.expressions.aggregates import AggregateCall
+from checkrow.expressions.nodes import KernelCall, Node, state_type
+from checkrow.expressions.typing import kernel_argument, resolve
 
 
 class State(msgspec.Struct, frozen=True):
-    """One thing kept per group. `kind` is a key of `STATE_ARRAYS`; `arg` its typed input."""
+    """One thing kept per group. `kind` is a key of `STATE_ARRAYS`; `arg` its typed input.
+
+    The kind "own" is an aggregator's state, with its typed `call`; `counted` adds the number of rows it took in.
+    """
 
     kind: str
     arg: Node | None = None
+    call: KernelCall | None = None
+    counted: bool = False
+
+    @property
+    def arguments(self) -> tuple[Node, ...]:
+        """What the state's update reads of a row."""
+        if self.call is not None:
+            return self.call.args
+        return (self.arg,) if self.arg is not None else ()
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Arrow types of the arrays it is kept in."""
+        if self.call is not None:
+            return (*(state_type(v) for v in self.call.state), *(("int64",) if self.counted else ()))
+        own = self.arg.dtype if self.arg is not None else ""
+        return tuple(kind or own for kind in STATE_ARRAYS[self.kind])
 
 
 class Finish(msgspec.Struct, frozen=True):
@@ -46,23 +59,30 @@ class Aggregation(msgspec.Struct, frozen=True, kw_only=True):
     states: tuple[State, ...]
     finishes: tuple[Finish, ...]
 
+    def arguments(self) -> tuple[Node, ...]:
+        """Returns what the states read of a row."""
+        return tuple(a for s in self.states for a in s.arguments)
+
     def schema(self) -> types.Schema:
         """Returns the columns that come out: keys, then aggregates."""
         keys = [types.Field(n, k.dtype, k.nullable) for n, k in self.keys]
-        values = [types.Field(f.name, f.dtype, f.valid is not None) for f in self.finishes]
+        values = [types.Field(f.name, f.dtype, self._nullable(f)) for f in self.finishes]
         return (*keys, *values)
+
+    def _nullable(self, finish: Finish) -> bool:
+        return finish.valid is not None or self.states[finish.state].counted
 
 
 STATE_ARRAYS: dict[str, tuple[str, ...]] = {
-    "rows": ("i8",),
-    "valid": ("i8",),
-    "sum_int": ("i8", "i8"),
-    "sum_float": ("f8",),
-    "sum_wide": ("i8", "i8", "i8"),
+    "rows": ("int64",),
+    "valid": ("int64",),
+    "sum_int": ("int64", "int64"),
+    "sum_float": ("double",),
+    "sum_wide": ("int64", "int64", "int64"),
     "min": ("",),
     "max": ("",),
 }
-"""Per state kind the dtypes of its arrays; "" is the argument's own."""
+"""Per kind of built-in state the Arrow types of its arrays; "" is the argument's own."""
 
 
 def aggregation(
@@ -105,6 +125,8 @@ class _States:
 
     def finish(self, call: AggregateCall, schema: types.Schema) -> Finish:
         """Returns how a call's output is read, adding the states it needs."""
+        if call.kernel is not None:
+            return self._own(call.name, call.kernel, schema)
         if call.arg is None:
             return Finish(call.name, "count", "int64", self._add(State("rows")))
         arg = resolve(call.arg, schema)
@@ -126,6 +148,16 @@ class _States:
         if call.function == "mean":
             return Finish(call.name, "mean", "double", state, self._count(arg))
         return Finish(call.name, "sum", _sum_type(arg.dtype), state, valid)
+
+    def _own(self, name: str, call: KernelCall, schema: types.Schema) -> Finish:
+        spec = call.kernel
+        args = tuple(
+            kernel_argument(spec, column, resolve(arg, schema))
+            for column, arg in zip(spec.columns, call.args, strict=True)
+        )
+        counted = any(a.nullable for a in args) or not self._has_keys
+        state = State("own", call=msgspec.structs.replace(call, args=args), counted=counted)
+        return Finish(name, "own", spec.returns[0].dtype, self._add(state))
 
 
 def _sum_kind(dtype: str) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from checkrow.errors import SchemaError
+from checkrow.expressions.aggregates import AggregateCall
 from checkrow.expressions.nodes import KernelCall, Node, OrderKey
 from checkrow.expressions.types import Field, Schema
 from checkrow.expressions.typing import field_of, resolve
-from checkrow.plan.aggregates import AggregateCall, aggregation
+from checkrow.plan.aggregates import aggregation
 from checkrow.plan.groups import grouping
 from checkrow.plan.source import Source
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from checkrow.errors import PlanError
-from checkrow.expressions.nodes import Node, OrderKey, column, columns_of, substitute
+from checkrow.expressions.nodes import Node, column, columns_of, substitute
 from checkrow.expressions.types import Field, Schema
 from checkrow.expressions.typing import field_of, resolve
 from checkrow.plan.aggregates import Aggregation, aggregation
@@ -48,7 +48,7 @@ class ExchangeSink(msgspec.Struct, frozen=True, kw_only=True, tag="exchange"):
 
     def nodes(self) -> tuple[Node, ...]:
         """Returns the expressions the sink computes."""
-        return (*(n for _, n in self.keys), *(s.arg for s in self.aggregation.states if s.arg is not None))
+        return (*(n for _, n in self.keys), *self.aggregation.arguments())
 
 
 class ScatterSink(msgspec.Struct, frozen=True, kw_only=True, tag="scatter"):
@@ -196,10 +196,7 @@ def _conjuncts(node: Node) -> list[Node]:
 
 def _aggregate(stage: _Open, stages: list[Stage], relation: Aggregate) -> _Open:
     keys = tuple((name, substitute(node, stage.visible)) for name, node in relation.keys)
-    calls = tuple(
-        msgspec.structs.replace(c, arg=substitute(c.arg, stage.visible)) if c.arg is not None else c
-        for c in relation.calls
-    )
+    calls = tuple(c.substituted(stage.visible) for c in relation.calls)
     grouped = aggregation(stage.schema, keys, calls)
     number = len(stages)
     stages.append(_close(stage, number, (), ExchangeSink(aggregation=grouped)))
@@ -207,13 +204,9 @@ def _aggregate(stage: _Open, stages: list[Stage], relation: Aggregate) -> _Open:
 
 
 def _apply(stage: _Open, stages: list[Stage], relation: Apply) -> _Open:
-    def below(node: Node) -> Node:
-        return substitute(node, stage.visible)
-
-    keys = tuple((name, below(node)) for name, node in relation.keys)
-    order = tuple(OrderKey(below(o.node), o.descending) for o in relation.order)
-    call = msgspec.structs.replace(relation.call, args=tuple(below(a) for a in relation.call.args))
-    grouped = grouping(stage.schema, keys, order, call)
+    keys = tuple((name, substitute(node, stage.visible)) for name, node in relation.keys)
+    order = tuple(o.substituted(stage.visible) for o in relation.order)
+    grouped = grouping(stage.schema, keys, order, relation.call.substituted(stage.visible))
     number = len(stages)
     stages.append(_close(stage, number, (), ScatterSink(grouping=grouped)))
     return _Open(GroupSource(stage=number, grouping=grouped), grouped.schema())

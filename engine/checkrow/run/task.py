@@ -253,7 +253,7 @@ def _combiner(source: MergeSource | GroupSource) -> Callable[[Sequence[Columns]]
     """Returns what makes the rows of a partition from its parts, slice by slice."""
     if isinstance(source, GroupSource):
         return GroupCaller(source.grouping, driver_cache()).run
-    return lambda parts: (merge_partition(source.aggregation, parts),)
+    return lambda parts: (merge_partition(source.aggregation, parts, driver_cache()),)
 
 
 def _coded(stage: Stage) -> tuple[str, ...]:

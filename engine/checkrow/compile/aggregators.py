@@ -1,0 +1,72 @@
+"""Driver sources for aggregators outside the fused loop: rows that come with group numbers, partial states, results.
+
+They read and write states through the text the fused loop uses, so a batch may go either way.
+"""
+
+from __future__ import annotations
+
+from checkrow.compile.driver import Driver, assembled
+from checkrow.compile.emit import OUT_OF_RANGE, Body, scalar_type
+from checkrow.compile.states import describe, emit_own_update, method_text, own_state, store
+from checkrow.expressions import types
+from checkrow.expressions.nodes import KernelCall, Node
+from checkrow.plan.aggregates import State
+
+_END = ["return stop, 0, 0"]
+
+
+def update_driver(call: KernelCall, *, counted: bool, masked: bool) -> Driver:
+    """Returns the driver that adds rows to states: argument columns, parameters, `gids`, state arrays."""
+    args = tuple(Node("col", name=f"a{j}", dtype=a.dtype, nullable=a.nullable) for j, a in enumerate(call.args))
+    body = Body(masked=masked)
+    body.line("h = np.uint64(gids[i])")
+    emit_own_update(body, State("own", call=_over(call, args), counted=counted), _names(call, counted=counted))
+    return assembled(body, ["gids", *_names(call, counted=counted)], _END)
+
+
+def merge_driver(call: KernelCall, *, counted: bool) -> Driver:
+    """Returns the driver that merges partial states: their arrays, parameters, `gids`, `known`, state arrays.
+
+    The first partial state of a group, one with a number not below `known`, is taken over as it is.
+    """
+    body, names = Body(masked=False), _names(call, counted=counted)
+    others = [f"o{j}" for j in range(len(names))]
+    describe(body, call)
+    body.line("h = np.uint64(gids[i])")
+    with body.block("if gids[i] >= known:"):
+        for name, other in zip(names, others, strict=True):
+            body.line(f"{name}[h] = {other}[i]")
+        body.line("continue")
+    given = [own_state(call, [f"{n}[h]" for n in names]), own_state(call, [f"{o}[i]" for o in others])]
+    body.line(f"r = {method_text(body, call, 'merge', given)}")
+    store(body, call, "r", [f"{n}[h]" for n in names])
+    if counted:
+        body.line(f"{names[-1]}[h] += {others[-1]}[i]")
+    return assembled(body, ["gids", "known", *others, *names], _END)
+
+
+def finish_driver(call: KernelCall, *, counted: bool) -> Driver:
+    """Returns the driver that reads results: parameters, state arrays, `out`. Groups without rows are left alone."""
+    body, names, field = Body(masked=False), _names(call, counted=counted), call.kernel.returns[0]
+    describe(body, call)
+    if counted:
+        with body.block(f"if {names[-1]}[i] == 0:"):
+            body.line("continue")
+    body.line(f"r = {method_text(body, call, 'finish', [own_state(call, [f'{n}[i]' for n in names])])}")
+    if field.dtype == "bool":
+        body.line("out[i] = 1 if r else 0")
+    else:
+        if types.may_leave(field.dtype):
+            low, high = types.integer_range(field.dtype)
+            with body.block(f"if r < {low} or r > {high}:"):
+                body.stop(OUT_OF_RANGE)
+        body.line(f"out[i] = {scalar_type(field.dtype)}(r)")
+    return assembled(body, [*names, "out"], _END)
+
+
+def _over(call: KernelCall, args: tuple[Node, ...]) -> KernelCall:
+    return KernelCall(kernel=call.kernel, args=args, parameters=call.parameters, state=call.state)
+
+
+def _names(call: KernelCall, *, counted: bool) -> list[str]:
+    return [f"s{j}" for j in range(len(call.state) + (1 if counted else 0))]

@@ -1,0 +1,128 @@
+"""Updates of group states as statements of a loop body.
+
+A built-in state is updated in place. An aggregator's state is read from its arrays as the number or tuple its methods
+take, and written back: always through `own_state` and `store`, so that all loops agree on how a state stands in arrays.
+"""
+
+from __future__ import annotations
+
+from checkrow.compile.emit import Body, fusible, scalar_type
+from checkrow.expressions.nodes import KernelCall, state_type
+from checkrow.plan.aggregates import State
+
+
+def emit_states(body: Body, states: tuple[State, ...], unsplit: frozenset[int]) -> list[str]:
+    """Emits the updates and returns the names of the state arrays."""
+    # Arguments are computed before any update, so that a row that stops the loop has changed nothing.
+    for state in states:
+        for arg in state.arguments:
+            body.value(arg)
+    body.line("kept += 1")
+    body.line("h = np.uint64(g)")
+    names: list[str] = []
+    for number, state in enumerate(states):
+        arrays = [f"s{number}_{j}" for j in range(len(state.arrays))]
+        names += arrays
+        _emit_update(body, state, arrays, split=number not in unsplit)
+    return names
+
+
+def _emit_update(body: Body, state: State, arrays: list[str], *, split: bool) -> None:
+    if state.call is not None:
+        emit_own_update(body, state, arrays)
+        return
+    if state.arg is None:
+        body.line(f"{arrays[0]}[h] += 1")
+        return
+    value = body.value(state.arg)
+    if value.valid == "True":
+        _emit_valid_update(body, state, value.name, arrays, split=split)
+        return
+    with body.block(f"if {value.valid}:"):
+        _emit_valid_update(body, state, value.name, arrays, split=split)
+
+
+def _emit_valid_update(body: Body, state: State, x: str, arrays: list[str], *, split: bool) -> None:
+    first = arrays[0]
+    match state.kind:
+        case "valid":
+            body.line(f"{first}[h] += 1")
+        case "sum_int":
+            wide = body.fresh()
+            text = f"(1 if {x} else 0)" if state.arg is not None and state.arg.dtype == "bool" else x
+            body.line(f"{wide} = np.int64({text})")
+            if not split:
+                body.line(f"{first}[h] += {wide}")
+                return
+            body.line(f"{first}[h] += {wide} & 0xFFFFFFFF")
+            body.line(f"{arrays[1]}[h] += {wide} >> 32")
+        case "sum_float":
+            body.line(f"{first}[h] += {x}")
+        case "min":
+            with body.block(f"if {x} < {first}[h] or {first}[h] != {first}[h]:"):
+                body.line(f"{first}[h] = {x}")
+        case "max":
+            with body.block(f"if {x} > {first}[h] or {x} != {x}:"):
+                body.line(f"{first}[h] = {x}")
+        case other:
+            raise AssertionError(f"no fused update for {other}")
+
+
+def fusible_state(state: State) -> bool:
+    """Tells whether a driver can keep a state (128-bit sums are kept by the vectorised tier)."""
+    return state.kind != "sum_wide" and all(fusible(a) for a in state.arguments)
+
+
+def emit_own_update(body: Body, state: State, arrays: list[str]) -> None:
+    """Adds row `i` to an aggregator's state of group `h`, unless an argument is null."""
+    call = _call_of(state)
+    values = [body.value(a) for a in call.args]
+    describe(body, call)
+    valid = list(dict.fromkeys(v.valid for v in values if v.valid != "True"))
+    with body.block(f"if {' and '.join(valid) or 'True'}:"):
+        given = [own_state(call, [f"{a}[h]" for a in arrays]), *(v.name for v in values)]
+        body.line(f"r = {method_text(body, call, 'update', given)}")
+        store(body, call, "r", [f"{a}[h]" for a in arrays])
+        if state.counted:
+            body.line(f"{arrays[-1]}[h] += 1")
+
+
+def describe(body: Body, call: KernelCall) -> None:
+    """Adds a comment with the types of a state, which makes them part of the driver's identity."""
+    body.line(f"# state: {' '.join(state_type(v) for v in call.state)}")
+
+
+def method_text(body: Body, call: KernelCall, method: str, given: list[str]) -> str:
+    """Returns the call of an aggregator's method, its parameters after the arguments given."""
+    spec = call.method(method)
+    if spec not in body.kernels:
+        body.kernels.append(spec)
+    values = dict(call.parameters)
+    names = list(given)
+    for parameter in spec.parameters:
+        names.append(f"q{len(body.parameters)}")
+        body.parameters.append((parameter, values[parameter]))
+    return f"k{body.kernels.index(spec)}({', '.join(names)})"
+
+
+def own_state(call: KernelCall, places: list[str]) -> str:
+    """Returns a state in the form methods take, read from one place per number."""
+    read = [f"{p} != 0" if isinstance(x, bool) else p for x, p in zip(call.state, places, strict=False)]
+    return f"({', '.join(read)},)" if call.kernel.shape == "tuple" else read[0]
+
+
+def store(body: Body, call: KernelCall, name: str, places: list[str]) -> None:
+    """Writes a state a method returned to one place per number."""
+    for j, (field, place) in enumerate(zip(call.method("update").returns, places, strict=False)):
+        value = f"{name}[{j}]" if call.kernel.shape == "tuple" else name
+        body.line(
+            f"{place} = 1 if {value} else 0"
+            if field.dtype == "bool"
+            else f"{place} = {scalar_type(field.dtype)}({value})"
+        )
+
+
+def _call_of(state: State) -> KernelCall:
+    if state.call is None:
+        raise AssertionError("a state of kind 'own' without its call")
+    return state.call
