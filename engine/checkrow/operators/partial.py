@@ -69,8 +69,7 @@ class PartialAggregate:
         self._columns = columns_of(*self._nodes)
         self._proof = RangeProof(self._nodes)
         self._headroom = _Headroom(self._table)
-        own = any(s.call is not None for s in aggregation.states)
-        self._fusible = self._can_fuse() and (fused or own or cache.is_compiled(self._driver(masked=False)))
+        self._fusible = self._can_fuse() and (fused or cache.is_compiled(self._driver(masked=False)))
         self._drivers: dict[tuple[object, ...], tuple[Driver, list[object]]] = {}
 
     def _layout(self, ranges: dict[str, Interval]) -> Any:

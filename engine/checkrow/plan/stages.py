@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from checkrow.errors import PlanError
-from checkrow.expressions.nodes import Node, column, columns_of, substitute
+from checkrow.expressions.nodes import Node, column, columns_of, substitute, walk
 from checkrow.expressions.types import Field, Schema
 from checkrow.expressions.typing import field_of, resolve
 from checkrow.plan.aggregates import Aggregation, aggregation
@@ -122,6 +122,11 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     def nodes(self) -> tuple[Node, ...]:
         """Returns every expression the stage computes over its source's columns."""
         return _nodes(self.predicates, self.outputs, self.sink)
+
+    def has_kernel(self) -> bool:
+        """Tells whether the stage calls user code while it passes over its source's rows."""
+        own = isinstance(self.sink, ExchangeSink) and any(s.call is not None for s in self.sink.aggregation.states)
+        return own or any(n.op == "kernel" for node in self.nodes() for n in walk(node))
 
     def output_schema(self) -> Schema:
         """Returns the columns of the rows that reach the sink."""

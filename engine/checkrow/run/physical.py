@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from checkrow.errors import InputChanged
-from checkrow.expressions.nodes import Node, walk
 from checkrow.plan.fingerprint import inputs_fingerprint, plan_fingerprint
 from checkrow.plan.logical import Relation
 from checkrow.plan.prune import prune
@@ -78,7 +77,7 @@ def physical_plan(relation: Relation, sink: ParquetSink | CollectSink, target_by
         stages=stages,
         tasks=scan_tasks(files, target_bytes),
         bits=tuple(_bits(s, rows) for s in stages),
-        fused=tuple(rows >= FUSE_ROWS or any(_has_kernel(n) for n in s.nodes()) for s in stages),
+        fused=tuple(rows >= FUSE_ROWS or s.has_kernel() for s in stages),
         rows_total=total,
         rows_pruned=pruned,
         fingerprint=plan_fingerprint(relation, sink),
@@ -106,10 +105,6 @@ def with_options(plan: PhysicalPlan, options: dict[str, str | int | float | bool
 def _bits(stage: Stage, rows: int) -> int:
     keyed = isinstance(stage.sink, (ExchangeSink, ScatterSink)) and bool(stage.sink.keys)
     return partition_bits(rows) if keyed else 0
-
-
-def _has_kernel(node: Node) -> bool:
-    return any(n.op == "kernel" for n in walk(node))
 
 
 def read_footers(stage: Stage) -> tuple[DataFile, ...]:
