@@ -25,15 +25,16 @@ def update_driver(call: KernelCall, *, counted: bool, masked: bool) -> Driver:
 
 
 def merge_driver(call: KernelCall, *, counted: bool) -> Driver:
-    """Returns the driver that merges partial states: their arrays, parameters, `gids`, `known`, state arrays.
+    """Returns the driver that merges partial states: parameters, `gids`, their arrays, the state arrays.
 
-    The first partial state of a group, one with a number not below `known`, is taken over as it is.
+    Groups are numbered by first appearance, so the next number is a new group: its first state is taken as it is.
     """
     body, names = Body(masked=False), _names(call, counted=counted)
     others = [f"o{j}" for j in range(len(names))]
     describe(body, call)
     body.line("h = np.uint64(gids[i])")
-    with body.block("if gids[i] >= known:"):
+    with body.block("if gids[i] == known:"):
+        body.line("known += 1")
         for name, other in zip(names, others, strict=True):
             body.line(f"{name}[h] = {other}[i]")
         body.line("continue")
@@ -42,7 +43,7 @@ def merge_driver(call: KernelCall, *, counted: bool) -> Driver:
     store(body, call, "r", [f"{n}[h]" for n in names])
     if counted:
         body.line(f"{names[-1]}[h] += {others[-1]}[i]")
-    return assembled(body, ["gids", "known", *others, *names], _END)
+    return assembled(body, ["gids", *others, *names], _END, ["known = 0"])
 
 
 def finish_driver(call: KernelCall, *, counted: bool) -> Driver:

@@ -205,11 +205,11 @@ class GroupTable:
             case "max":
                 kernels.max_state(gids, column.values, valid, has_valid, arrays[0])
 
-    def merge(self, number: int, gids: Array, known: int, others: tuple[Array, ...]) -> None:
-        """Merges partial states of the same kind, in the order given; groups from `known` on are new to the table."""
+    def merge(self, number: int, gids: Array, others: tuple[Array, ...]) -> None:
+        """Merges partial states of the same kind into a fresh table, in the order given."""
         state, arrays = self.states[number], self.arrays[number]
         if number in self._own:
-            self._own[number].merge(gids, known, others, arrays)
+            self._own[number].merge(gids, others, arrays)
             return
         match state.kind:
             case "rows" | "valid":

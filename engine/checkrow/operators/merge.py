@@ -29,17 +29,16 @@ def merge_partition(aggregation: Aggregation, parts: Sequence[Columns], cache: D
     keys there is always one group.
     """
     keys = KeyColumns(aggregation.keys)
-    encoded = [keys.encode(part) for part in parts]
+    filled = [p for p in parts if p.rows]
+    rows = Columns.concat(filled) if filled else None
+    encoded = [keys.encode(rows)] if rows is not None else []
     table = GroupTable(keys.layout(encoded), aggregation.states, cache)
-    for part, (bits, valid) in zip(parts, encoded, strict=True):
-        if not part.rows:
-            continue
-        words = pack(table.layout, bits, valid) if aggregation.keys else (np.zeros(part.rows, np.int64),)
-        known = table.count
-        gids = table.upsert(words, part.rows)
+    if rows is not None:
+        words = pack(table.layout, *encoded[0]) if aggregation.keys else (np.zeros(rows.rows, np.int64),)
+        gids = table.upsert(words, rows.rows)
         for number, state in enumerate(aggregation.states):
-            arrays = tuple(part[state_name(number, j)].values for j in range(len(state.arrays)))
-            table.merge(number, gids, known, arrays)
+            arrays = tuple(rows[state_name(number, j)].values for j in range(len(state.arrays)))
+            table.merge(number, gids, arrays)
     if not aggregation.keys and not table.count:
         table.upsert((np.zeros(1, np.int64),), 1)
     return _finish(aggregation, table, keys)
