@@ -10,11 +10,18 @@ from checkrow.errors import CorruptControlFile
 from checkrow.expressions.types import schema_of
 from checkrow.operators.arrow import from_arrow, to_batch
 from checkrow.operators.column import Columns
-from checkrow.operators.exchange import FileExchange, write_exchange
-from checkrow.operators.scatter import scatter
+from checkrow.operators.exchange import FileExchange, MemoryExchange, write_exchange
+from checkrow.operators.scatter import Scatter
 from tests.conftest import sample
 
 NAMES = ("city", "big", "ratio", "flag", "price", "wide", "day", "stamp", "single", "small")
+
+
+def scatter(columns: Columns, keys: int, bits: int) -> MemoryExchange:
+    """Returns the rows of one batch by partition."""
+    whole = Scatter(keys, bits)
+    whole.add(columns)
+    return whole.finish(columns.names, tuple(c.dtype for c in columns.columns))
 
 
 def columns_of(table: pa.Table) -> Columns:

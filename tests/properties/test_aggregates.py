@@ -78,6 +78,7 @@ def grouped(data: st.DataObject, monkeypatch: Any) -> tuple[pa.Table, tuple[str,
     monkeypatch.setattr("checkrow.plan.slices.FLOOR_BYTES", data.draw(st.sampled_from([1, 4 << 20])))
     monkeypatch.setattr("checkrow.run.physical.FUSE_ROWS", 0)
     monkeypatch.setattr("checkrow.operators.partial.PartialAggregate._can_fuse", CAN_FUSE if fused else lambda _: False)
+    monkeypatch.setattr("checkrow.operators.preaggregate.MOST_GROUPS", data.draw(st.sampled_from([1, 1 << 16])))
     pq.write_table(table, "t.parquet", row_group_size=data.draw(st.sampled_from([1, 10, 1000])))
     return table, keys
 

@@ -25,9 +25,9 @@ def update_driver(call: KernelCall, *, counted: bool, masked: bool) -> Driver:
 
 
 def merge_driver(call: KernelCall, *, counted: bool) -> Driver:
-    """Returns the driver that merges partial states: parameters, `gids`, their arrays, the state arrays.
+    """Returns the driver that merges partial states: parameters, `gids`, `known`, their arrays, the state arrays.
 
-    Groups are numbered by first appearance, so the next number is a new group: its first state is taken as it is.
+    Groups from `known` on are new and numbered by first appearance; their first state is taken as it is.
     """
     body, names = Body(masked=False), _names(call, counted=counted)
     others = [f"o{j}" for j in range(len(names))]
@@ -43,7 +43,7 @@ def merge_driver(call: KernelCall, *, counted: bool) -> Driver:
     store(body, call, "r", [f"{n}[h]" for n in names])
     if counted:
         body.line(f"{names[-1]}[h] += {others[-1]}[i]")
-    return assembled(body, ["gids", *others, *names], _END, ["known = 0"])
+    return assembled(body, ["gids", "known", *others, *names], _END)
 
 
 def finish_driver(call: KernelCall, *, counted: bool) -> Driver:

@@ -43,10 +43,10 @@ class OwnState:
                 given.append(frozen(valid))
         self._run(driver, len(gids), given, (frozen(gids), *arrays))
 
-    def merge(self, gids: Array, others: tuple[Array, ...], arrays: tuple[Array, ...]) -> None:
-        """Merges partial states into those of their groups, which are numbered by first appearance and all new."""
+    def merge(self, gids: Array, known: int, others: tuple[Array, ...], arrays: tuple[Array, ...]) -> None:
+        """Merges partial states into those of their groups; groups from `known` on are new, numbered as they come."""
         driver = merge_driver(self._call, counted=self._counted)
-        self._run(driver, len(gids), [], (frozen(gids), *(frozen(o) for o in others), *arrays))
+        self._run(driver, len(gids), [], (frozen(gids), known, *(frozen(o) for o in others), *arrays))
 
     def finish(self, arrays: tuple[Array, ...], count: int) -> Column:
         """Returns the results of the first `count` groups; null for a group without rows.

@@ -89,6 +89,12 @@ class GroupTable:
     def _new_slots(self) -> Array:
         return np.full(1 << self.layout.bits if self.layout.direct else 4 * self.capacity, -1, np.int32)
 
+    def clear(self) -> None:
+        """Forgets all groups but not how many rows went into them; the room stays."""
+        self.groups[0] = 0
+        self.slots.fill(-1)
+        self.arrays = [self._new_states(s, self.capacity) for s in self.states]
+
     # -- growth -------------------------------------------------------------------------------------------------------
 
     def grow(self) -> None:
@@ -205,11 +211,11 @@ class GroupTable:
             case "max":
                 kernels.max_state(gids, column.values, valid, has_valid, arrays[0])
 
-    def merge(self, number: int, gids: Array, others: tuple[Array, ...]) -> None:
-        """Merges partial states of the same kind into a fresh table, in the order given."""
+    def merge(self, number: int, gids: Array, known: int, others: tuple[Array, ...]) -> None:
+        """Merges partial states of the same kind, in the order given; groups from `known` on are new to the table."""
         state, arrays = self.states[number], self.arrays[number]
         if number in self._own:
-            self._own[number].merge(gids, others, arrays)
+            self._own[number].merge(gids, known, others, arrays)
             return
         match state.kind:
             case "rows" | "valid":

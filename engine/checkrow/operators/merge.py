@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -23,25 +24,34 @@ _HUGE = 10**38 // 2**64
 
 
 def merge_partition(aggregation: Aggregation, parts: Sequence[Columns], cache: DriverCache) -> Columns:
-    """Returns the groups of a partition from the partial states of all slices.
+    """Returns the groups of a partition from what all slices sent: partial states, or rows.
 
     The order of groups is that of their first appearance, slice by slice; float sums are added in slice order. Without
     keys there is always one group.
     """
     keys = KeyColumns(aggregation.keys)
-    filled = [p for p in parts if p.rows]
-    rows = Columns.concat(filled) if filled else None
-    encoded = [keys.encode(rows)] if rows is not None else []
+    pieces = [Columns.concat(list(some)) for _, some in groupby((p for p in parts if p.rows), lambda p: p.names)]
+    encoded = [keys.encode(p) for p in pieces]
     table = GroupTable(keys.layout(encoded), aggregation.states, cache)
-    if rows is not None:
-        words = pack(table.layout, *encoded[0]) if aggregation.keys else (np.zeros(rows.rows, np.int64),)
-        gids = table.upsert(words, rows.rows)
-        for number, state in enumerate(aggregation.states):
-            arrays = tuple(rows[state_name(number, j)].values for j in range(len(state.arrays)))
-            table.merge(number, gids, arrays)
+    for piece, (bits, valid) in zip(pieces, encoded, strict=True):
+        known = table.count
+        words = pack(table.layout, bits, valid) if aggregation.keys else (np.zeros(piece.rows, np.int64),)
+        _add(aggregation, table, piece, table.upsert(words, piece.rows), known)
     if not aggregation.keys and not table.count:
         table.upsert((np.zeros(1, np.int64),), 1)
     return _finish(aggregation, table, keys)
+
+
+def _add(aggregation: Aggregation, table: GroupTable, piece: Columns, gids: Array, known: int) -> None:
+    """Adds a piece to the states: its rows one by one, or its partial states."""
+    names = {node: name for name, node in aggregation.row_columns()}
+    are_rows = piece.names == tuple(names.values())
+    for number, state in enumerate(aggregation.states):
+        if are_rows:
+            table.update(number, gids, tuple(piece[names[a]] for a in state.arguments))
+        else:
+            arrays = tuple(piece[state_name(number, j)].values for j in range(len(state.arrays)))
+            table.merge(number, gids, known, arrays)
 
 
 def _finish(aggregation: Aggregation, table: GroupTable, keys: KeyColumns) -> Columns:

@@ -98,6 +98,11 @@ class PartialAggregate:
         """Rows that met all conditions."""
         return self._table.rows
 
+    @property
+    def groups(self) -> int:
+        """Groups since the last flush."""
+        return self._table.count
+
     def consume(self, batch: Batch) -> None:
         """Adds the rows of a batch."""
         if not batch.rows:
@@ -183,26 +188,35 @@ class PartialAggregate:
 
     # -- result -------------------------------------------------------------------------------------------------------
 
-    def finish(self) -> Columns:
-        """Returns the groups: key columns, then the arrays of every state, named by number."""
+    def flush(self) -> Columns:
+        """Returns the groups so far as columns (see `columns`) and forgets them."""
         self._table.normalise()
         count = self._table.count
         bits, valid = unpack(self._table.layout, self._table.key_words())
         columns = []
-        names = []
-        for number, (name, node) in enumerate(self._aggregation.keys):
+        for number, node in enumerate(self._keys):
             values = key_values(node.dtype, bits[number])
             table = self._tables.get(number)
             ok = valid[number]
             if table is not None and ok is not None:
                 values = np.where(ok != 0, values, np.int32(-1))
             columns.append(Column(node.dtype, values, ok, table=table).spelled())
-            names.append(name)
-        for number, arrays in enumerate(self._table.arrays):
-            for part, array in enumerate(arrays):
-                columns.append(Column(self._aggregation.states[number].arrays[part], array[:count]))
-                names.append(state_name(number, part))
-        return Columns(tuple(names), tuple(columns), count)
+        for state, arrays in zip(self._aggregation.states, self._table.arrays, strict=True):
+            columns += [Column(dtype, a[:count]) for dtype, a in zip(state.arrays, arrays, strict=True)]
+        names, _ = self.columns()
+        self._table.clear()
+        return Columns(names, tuple(columns), count)
+
+    def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Returns names and types of what `flush` gives: keys, then the arrays of every state, named by number."""
+        keys = [(name, node.dtype) for name, node in self._aggregation.keys]
+        states = [
+            (state_name(number, part), dtype)
+            for number, state in enumerate(self._aggregation.states)
+            for part, dtype in enumerate(state.arrays)
+        ]
+        names, dtypes = zip(*keys, *states, strict=True)
+        return names, dtypes
 
 
 class _Headroom:

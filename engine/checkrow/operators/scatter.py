@@ -98,13 +98,6 @@ class Scatter:
         return out
 
 
-def scatter(columns: Columns, keys: int, bits: int) -> MemoryExchange:
-    """Returns the rows of one batch by partition."""
-    whole = Scatter(keys, bits)
-    whole.add(columns)
-    return whole.finish(columns.names, tuple(c.dtype for c in columns.columns))
-
-
 def _placed(dtype: str, parts: list[Column], at: list[Array], rows: int) -> Column:
     """Returns one column with every part's rows at their positions."""
     valid = None

@@ -63,6 +63,12 @@ class Aggregation(msgspec.Struct, frozen=True, kw_only=True):
         """Returns what the states read of a row."""
         return tuple(a for s in self.states for a in s.arguments)
 
+    def row_columns(self) -> tuple[tuple[str, Node], ...]:
+        """Returns what travels of a row that is not aggregated yet: keys, then every argument once."""
+        known = [n for _, n in self.keys]
+        others = [n for n in dict.fromkeys(self.arguments()) if n not in known]
+        return (*self.keys, *((f"@{i}", n) for i, n in enumerate(others)))
+
     def schema(self) -> types.Schema:
         """Returns the columns that come out: keys, then aggregates."""
         keys = [types.Field(n, k.dtype, k.nullable) for n, k in self.keys]

@@ -23,10 +23,10 @@ from checkrow.operators.exchange import ExchangeOutput, FileExchange, MemoryExch
 from checkrow.operators.groups import GroupCaller
 from checkrow.operators.merge import merge_partition
 from checkrow.operators.output import StagedFiles
-from checkrow.operators.partial import PartialAggregate
+from checkrow.operators.preaggregate import Preaggregation
 from checkrow.operators.rows import RowPipeline
 from checkrow.operators.scan import SliceReader, slice_ranges
-from checkrow.operators.scatter import Scatter, scatter
+from checkrow.operators.scatter import Scatter
 from checkrow.operators.strings import StringTable
 from checkrow.plan.slices import Piece, Task
 from checkrow.plan.source import DataFile
@@ -119,16 +119,17 @@ class _Work:
     # -- sinks --------------------------------------------------------------------------------------------------------
 
     def aggregated(self, sink: ExchangeSink) -> MemoryExchange:
-        """Pre-aggregates the slice and scatters the groups by key."""
+        """Pre-aggregates the slice, if that pays, and scatters it by key."""
         stage = self.spec.stage
         batches = self._batches(_coded(stage))
-        partial = PartialAggregate(
-            stage.predicates, sink.aggregation, self._ranges(), self.tables, driver_cache(), fused=self.spec.fused
-        )
+        slice_ = Preaggregation(
+            stage.predicates, sink.aggregation, self._ranges(), self.tables, driver_cache(), bits=self.spec.bits,
+            fused=self.spec.fused,
+        )  # fmt: skip
         for batch in batches:
-            partial.consume(batch)
-        self.rows_filtered = self.rows_in - self.rows_merged_away - partial.rows_kept
-        return scatter(partial.finish(), len(sink.aggregation.keys), self.spec.bits)
+            slice_.consume(batch)
+        self.rows_filtered = self.rows_in - self.rows_merged_away - slice_.rows_kept
+        return slice_.finish()
 
     def scattered(self, sink: ScatterSink) -> MemoryExchange:
         """Scatters the slice's rows by key, with the columns the next stage's kernel needs."""
