@@ -120,5 +120,7 @@ def rows_of(table: pa.Table) -> list[tuple[object, ...]]:
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """Returns the environment for a child process of a test."""
-    return {**os.environ, **changes}
+    """Returns the environment for a child process of a test; it finds the package `tests` wherever it starts."""
+    root = str(Path(__file__).parent.parent)
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path, **changes}

@@ -162,7 +162,10 @@ def test_a_signal_stops_at_a_task_boundary_and_the_run_resumes(source, tmp_path,
         sys.executable, "-m", "checkrow", "run", f"{tmp_path}/slow.py:job", "-p", f"source={source}", "-p",
         f"target={tmp_path}/out", "--checkpoint-interval", "0", "--threads", "1", "--json", "--no-progress",
     ]  # fmt: skip
+    # Tests that run in the background of a shell inherit an ignored SIGINT.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     victim = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
     control = tmp_path / "out.checkrow"
     while not list(control.glob("runs/*/manifests/*.json")):
         assert victim.poll() is None

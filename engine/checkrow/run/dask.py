@@ -46,7 +46,7 @@ class DaskExecutor:
 
     def __init__(self, client: distributed.Client) -> None:
         self._client = client
-        self._ended: queue.SimpleQueue[Done] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[Done | None] = queue.SimpleQueue()
 
     @property
     def capacity(self) -> int:
@@ -92,9 +92,13 @@ class DaskExecutor:
         number = spec.task.number
         future.add_done_callback(lambda f: self._ended.put(_done(number, f)))
 
-    def next_done(self) -> Done:
-        """Waits for a task to end, in whatever order."""
+    def next_done(self) -> Done | None:
+        """Waits for a task to end, in whatever order; returns None when `wake` was called."""
         return self._ended.get()
+
+    def wake(self) -> None:
+        """Lets a waiting `next_done` return; a SimpleQueue may be filled in a signal handler."""
+        self._ended.put(None)
 
     def close(self) -> None:
         """Nothing to free: the client belongs to whoever made it."""

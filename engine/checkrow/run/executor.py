@@ -37,8 +37,11 @@ class Executor(Protocol):
     def submit(self, spec: TaskSpec, inputs: Sequence[ExchangeOutput | str]) -> None:
         """Starts a task."""
 
-    def next_done(self) -> Done:
-        """Waits for a task to end, in whatever order."""
+    def next_done(self) -> Done | None:
+        """Waits for a task to end, in whatever order; returns None when `wake` was called."""
+
+    def wake(self) -> None:
+        """Lets a waiting `next_done` return; safe in a signal handler."""
 
     def close(self) -> None:
         """Lets running tasks end and frees what the executor made."""
@@ -59,7 +62,7 @@ class ThreadExecutor:
             raise ConfigError(f"threads={wanted}; at least 1 is needed")
         self._threads = wanted
         self._pool: ThreadPoolExecutor | None = None
-        self._ended: queue.SimpleQueue[Done] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[Done | None] = queue.SimpleQueue()
 
     @property
     def capacity(self) -> int:
@@ -84,9 +87,13 @@ class ThreadExecutor:
 
         future.add_done_callback(ended)
 
-    def next_done(self) -> Done:
-        """Waits for a task to end, in whatever order."""
+    def next_done(self) -> Done | None:
+        """Waits for a task to end, in whatever order; returns None when `wake` was called."""
         return self._ended.get()
+
+    def wake(self) -> None:
+        """Lets a waiting `next_done` return; a SimpleQueue may be filled in a signal handler."""
+        self._ended.put(None)
 
     def close(self) -> None:
         """Lets running tasks end and frees the threads."""

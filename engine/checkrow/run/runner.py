@@ -23,6 +23,7 @@ from checkrow.plan.fingerprint import recordable, recorded
 from checkrow.plan.stages import CollectSink, ParquetSink
 from checkrow.run.executor import Executor
 from checkrow.run.instance import Instance, token_of
+from checkrow.run.interrupt import Interrupts, kept_back
 from checkrow.run.lifecycle import Status, advance
 from checkrow.run.physical import PhysicalPlan, options_of, with_options
 from checkrow.run.resume import difference, with_new_code
@@ -91,13 +92,21 @@ def collect(plan: PhysicalPlan, executor: Executor, options: RunOptions, workspa
     workspace : Path or None
         Where exchange files stand when the executor does not share this process's memory.
     """
+    with kept_back(executor.wake) as interrupts:
+        return _collect(plan, executor, options, workspace, interrupts)
+
+
+def _collect(
+    plan: PhysicalPlan, executor: Executor, options: RunOptions, workspace: Path | None, interrupts: Interrupts
+) -> RunOutcome:
     events: list[Event] = []
     run = options.new_id()
     sink = plan.stages[-1].sink
     driving = Driving(
         run=run, dataset="", fingerprint=plan.fingerprint, executor=executor,
         listener=to_all(events.append, options.listener), clock=options.clock, new_id=options.new_id,
-        workspace=workspace, recorded=False, checkpoint_interval_s=options.checkpoint_interval_s if workspace else 1e18,
+        interrupts=interrupts, workspace=workspace, recorded=False,
+        checkpoint_interval_s=options.checkpoint_interval_s if workspace else 1e18,
         limit=sink.limit if isinstance(sink, CollectSink) else None,
     )  # fmt: skip
     started = options.clock.monotonic_s()
@@ -120,13 +129,16 @@ def write(plan: PhysicalPlan, instance: Instance, executor: Executor, options: R
         If another process drives the instance.
     CommitConflict
         If the dataset changed in a way this commit may not follow.
+    RunInterrupted
+        After Ctrl-C or SIGTERM, when the tasks that were running have ended.
     """
     sink = plan.stages[-1].sink
     if not isinstance(sink, ParquetSink):
         raise AssertionError("write() is for plans with a Parquet sink")
     root = resolve_root(sink.url, sink.control)
     identity = ensure_identity(root, options.clock.now().isoformat())
-    return _Writing(plan, sink, instance, executor, options, root, identity).run()
+    with kept_back(executor.wake) as interrupts:
+        return _Writing(plan, sink, instance, executor, options, root, identity, interrupts).run()
 
 
 class _Writing:
@@ -134,7 +146,7 @@ class _Writing:
 
     def __init__(
         self, plan: PhysicalPlan, sink: ParquetSink, instance: Instance, executor: Executor, options: RunOptions,
-        root: DatasetRoot, identity: Identity,
+        root: DatasetRoot, identity: Identity, interrupts: Interrupts,
     ) -> None:  # fmt: skip
         self._plan = plan
         self._sink = sink
@@ -142,6 +154,7 @@ class _Writing:
         self._executor = executor
         self._options = options
         self._root = root
+        self._interrupts = interrupts
         self._dataset = identity.dataset
         self._store: PosixStore = root.store
         self._events: list[Event] = []
@@ -218,7 +231,7 @@ class _Writing:
             driving = Driving(
                 run=record.run, dataset=self._dataset, fingerprint=record.fingerprint, executor=self._executor,
                 listener=listener, clock=self._options.clock, new_id=self._options.new_id,
-                workspace=self._root.control, recorded=True,
+                interrupts=self._interrupts, workspace=self._root.control, recorded=True,
                 checkpoint_interval_s=self._options.checkpoint_interval_s,
             )  # fmt: skip
             listener(RunStarted(run=record.run, job=record.job, stages=len(plan.stages), resumed=resumed))

@@ -9,13 +9,14 @@ from pathlib import Path
 import msgspec
 
 from checkrow.clock import Clock
-from checkrow.errors import CheckrowError, MemoryLimitError, RunInterrupted, TaskError
+from checkrow.errors import CheckrowError, MemoryLimitError, TaskError
 from checkrow.events import Listener, StageFinished, StageStarted, TaskFinished
 from checkrow.operators.exchange import ExchangeOutput, MemoryExchange
 from checkrow.plan.slices import Task
 from checkrow.plan.stages import ExchangeSink, GroupSource, MergeSource, ParquetSink, ScatterSink, Stage
 from checkrow.run import lifecycle
 from checkrow.run.executor import Executor
+from checkrow.run.interrupt import Interrupts
 from checkrow.run.task import TaskResult, TaskSpec, persist_exchange, trimmed
 from checkrow.storage.manifest import TaskManifest
 from checkrow.storage.store import PosixStore
@@ -34,6 +35,7 @@ class Driving:
     listener: Listener
     clock: Clock
     new_id: Callable[[], str]
+    interrupts: Interrupts
     workspace: Path | None
     recorded: bool
     checkpoint_interval_s: float = CHECKPOINT_INTERVAL_S
@@ -106,7 +108,7 @@ class StageDriver:
         Raises
         ------
         RunInterrupted
-            After Ctrl-C or SIGTERM, when the tasks that were running have ended.
+            After Ctrl-C or SIGTERM, when the tasks that were running have ended; KeyboardInterrupt if none is kept.
         CheckrowError
             The first error of a task.
         """
@@ -121,32 +123,29 @@ class StageDriver:
         if driving.limit is not None:
             # Rows are wanted in order and few: one task at a time, as long as rows are missing.
             progress = lifecycle.StageProgress(tuple(sorted(self._tasks)))
-        progress, failure, interrupted = self._loop(progress, inputs)
+        failure = self._loop(progress, inputs)
         if failure is not None:
             raise self._typed(*failure)
-        if interrupted is not None:
-            raise RunInterrupted(
-                "stopped at a task boundary; finished tasks are kept. Continue with the same command "
-                f"or `checkrow resume {driving.run}`"
-            ) from interrupted
+        if driving.interrupts.pending is not None:
+            raise driving.interrupts.answer(driving.run if driving.recorded else None)
         self._finished(driving.clock.monotonic_s() - started)
         return self.outcome
 
     def _loop(
         self, progress: lifecycle.StageProgress, inputs: Sequence[ExchangeOutput | str]
-    ) -> tuple[lifecycle.StageProgress, tuple[int, BaseException] | None, KeyboardInterrupt | None]:
+    ) -> tuple[int, BaseException] | None:
+        """Runs tasks until none is left, one failed or the caller was asked to stop; returns the first failure."""
         failure: tuple[int, BaseException] | None = None
-        interrupted: KeyboardInterrupt | None = None
-        while not progress.finished:
-            try:
-                progress, chosen = lifecycle.start(progress, self._capacity())
-                for number in chosen:
-                    self._driving.executor.submit(self._spec(number), inputs)
-                done = self._driving.executor.next_done()
-            except KeyboardInterrupt as signal:
-                if interrupted is not None:
-                    raise  # asked twice: do not wait for running tasks
-                progress, interrupted = lifecycle.drain(progress), signal
+        while True:
+            if self._driving.interrupts.pending is not None or self._enough():
+                progress = lifecycle.drain(progress)
+            if progress.finished:
+                return failure
+            progress, chosen = lifecycle.start(progress, self._capacity())
+            for number in chosen:
+                self._driving.executor.submit(self._spec(number), inputs)
+            done = self._driving.executor.next_done()
+            if done is None:
                 continue
             if done.result is None:
                 failure = failure or (done.task, done.error or TaskError("a task ended without result or error"))
@@ -155,9 +154,6 @@ class StageDriver:
             if done.task not in progress.done:
                 self._take(done.result)
             progress = lifecycle.finish(progress, done.task)
-            if self._enough():
-                progress = lifecycle.drain(progress)
-        return progress, failure, interrupted
 
     def _capacity(self) -> int:
         return 1 if self._driving.limit is not None else self._driving.executor.capacity
