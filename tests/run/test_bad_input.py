@@ -226,3 +226,17 @@ def test_messages_have_no_more_than_two_sentences_and_no_traceback(tmp_path) -> 
         cr.scan(str(tmp_path / "nowhere"))
     assert "\n" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_a_kernel_in_the_vectorised_tier_names_the_row_of_the_file(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"name": ["a", "b"] * 50, "x": range(100)}), "x.parquet")
+
+    @cr.row_kernel(returns={"y": pa.int64()})
+    def picky(x):
+        if x == 77:
+            raise ValueError("no")
+        return x
+
+    ds = cr.scan("x.parquet").filter((col("name") == "b") & (col("x") > 10)).map(picky)
+    with pytest.raises(errors.KernelRowError, match=r"x\.parquet, row group 0, row 77: kernel 'picky'"):
+        ds.collect()

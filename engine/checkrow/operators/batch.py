@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from checkrow.expressions.bounds import Interval
@@ -33,6 +35,8 @@ class Batch:
         Where the rows come from, for messages.
     first_row : int
         Row number of the first one within `origin`.
+    numbers : callable
+        Gives the row number within `origin` of every row, where rows were left out; asked only for messages.
     """
 
     def __init__(
@@ -43,11 +47,13 @@ class Batch:
         origin: str,
         first_row: int,
         unscaled: frozenset[str] = frozenset(),
+        numbers: Callable[[int], int] | None = None,
     ) -> None:
         self._raw = raw
         self.rows = raw.num_rows
         self.origin = origin
         self.first_row = first_row
+        self._numbers = numbers
         self._tables = tables
         self._dtypes = dtypes
         self._unscaled = unscaled
@@ -74,9 +80,20 @@ class Batch:
                 self._columns[name] = from_arrow(array, self._dtypes[name], self._tables.get(name))
         return self._columns[name]
 
-    def replaced(self, arrow: pa.RecordBatch) -> Batch:
-        """Returns other rows of the same origin, with the same string tables."""
-        return Batch(arrow, self._tables, self._dtypes, self.origin, self.first_row)
+    def replaced(self, arrow: pa.RecordBatch, place: Callable[[int], int]) -> Batch:
+        """Returns some of the rows, with the same string tables; `place` tells which row of this batch each one is."""
+        return Batch(
+            arrow, self._tables, self._dtypes, self.origin, self.first_row,
+            numbers=lambda row: self.row_number(place(row)),
+        )  # fmt: skip
+
+    def selected(self, mask: pa.BooleanArray) -> Batch:
+        """Returns the rows for which a mask is true."""
+        return self.replaced(self.arrow.filter(mask), lambda row: int(pc.indices_nonzero(mask)[row].as_py()))
+
+    def row_number(self, row: int) -> int:
+        """Returns the number of a row within `origin`."""
+        return self._numbers(row) if self._numbers is not None else self.first_row + row
 
     def has_nulls(self, names: tuple[str, ...]) -> bool:
         """Tells whether one of some columns holds a null here."""

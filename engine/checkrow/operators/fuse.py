@@ -114,7 +114,7 @@ def stopped(driver: Driver, batch: Batch, row: int, status: int, detail: int) ->
     """Returns the error for a driver that stopped at a row."""
     node = driver.checked[detail]
     kernel = node.kernel
-    where = f"{batch.origin}, row {batch.first_row + row}"
+    where = f"{batch.origin}, row {batch.row_number(row)}"
     name = kernel.name if kernel else render(node)
     if status == NULL_FORBIDDEN:
         names = ", ".join(columns_of(node))
@@ -125,25 +125,36 @@ def stopped(driver: Driver, batch: Batch, row: int, status: int, detail: int) ->
     return ArithmeticRangeError(f"{where}: {name} does not fit {node.dtype}")
 
 
-def run_driver(cache: DriverCache, driver: Driver, args: tuple[object, ...], batch: Batch) -> tuple[int, int, int]:
-    """Runs a driver once; an exception of the user's code becomes a KernelRowError that names the row."""
+def run_driver(
+    cache: DriverCache, driver: Driver, args: tuple[object, ...], batch: Batch, written: Array | None = None
+) -> tuple[int, int, int]:
+    """Runs a driver once; an exception of the user's code becomes a KernelRowError that names the row.
+
+    `written` counts the rows in the driver's outputs, which have room for the batch once.
+    """
     function = cache.prepare(driver, args)
     try:
         row, status, detail = function(*args)
     except Exception:  # noqa: BLE001  # whatever the user's kernel raises
-        raise _row_error(function, driver, args, batch) from None
+        raise _row_error(function, driver, args, batch, written) from None
     return int(row), int(status), int(detail)
 
 
 def _row_error(
-    function: Callable[..., tuple[int, int, int]], driver: Driver, args: tuple[object, ...], batch: Batch
+    function: Callable[..., tuple[int, int, int]],
+    driver: Driver,
+    args: tuple[object, ...],
+    batch: Batch,
+    written: Array | None,
 ) -> KernelRowError:
     """Finds the first row on which the user's code raises, with the same machine code one row at a time."""
     name = "kernel " + " or ".join(f"{spec.name!r} ({spec.place})" for spec in driver.kernels)
     for row in range(batch.rows):
+        if written is not None:
+            written[0] = 0
         try:
             function(row, row + 1, *args[2:])
         except Exception as error:  # noqa: BLE001  # whatever the user's kernel raises
-            where = f"{batch.origin}, row {batch.first_row + row}"
+            where = f"{batch.origin}, row {batch.row_number(row)}"
             return KernelRowError(f"{where}: {name} raised {type(error).__name__}: {error}")
     return KernelRowError(f"{batch.origin}: {name} raised on a batch but on none of its rows; a kernel must be pure")

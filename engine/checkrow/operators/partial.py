@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from checkrow.compile.cache import DriverCache
@@ -158,7 +157,7 @@ class PartialAggregate:
         kept = batch if first == 0 else _rest(batch, first)
         for predicate in self._predicates:
             mask = Evaluator(kept.arrow, kernel_caller(self._cache, kept)).mask(predicate)
-            kept = _selected(kept, mask)
+            kept = kept.selected(mask)
         if not kept.rows:
             return
         evaluator = Evaluator(kept.arrow, kernel_caller(self._cache, kept))
@@ -275,9 +274,5 @@ def _column(evaluator: Evaluator, batch: Batch, node: Node) -> Column:
     return batch.column(node.name) if node.op == "col" else from_arrow(evaluator.array(node), node.dtype)
 
 
-def _selected(batch: Batch, mask: pa.Array) -> Batch:
-    return batch.replaced(batch.arrow.filter(mask))
-
-
 def _rest(batch: Batch, first: int) -> Batch:
-    return batch.replaced(batch.arrow.slice(first))
+    return batch.replaced(batch.arrow.slice(first), lambda row: first + row)

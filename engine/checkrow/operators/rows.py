@@ -53,7 +53,7 @@ class RowPipeline:
         kept = batch
         for predicate in self._predicates:
             mask = Evaluator(kept.arrow, kernel_caller(self._cache, kept)).mask(predicate)
-            kept = kept.replaced(kept.arrow.filter(mask))
+            kept = kept.selected(mask)
         evaluator = Evaluator(kept.arrow, kernel_caller(self._cache, kept))
         return self._assemble([evaluator.array(node) for _, node in self._outputs])
 
@@ -61,7 +61,7 @@ class RowPipeline:
         masked = batch.has_nulls(self._columns) or needs_mask(self._nodes)
         rows, columns = drive_rows(self._cache, self._predicates, self._computed, batch, masked=masked)
         kept = batch.arrow.take(pa.array(rows)) if len(rows) < batch.rows else batch.arrow
-        evaluator = Evaluator(kept, kernel_caller(self._cache, batch.replaced(kept)))
+        evaluator = Evaluator(kept, kernel_caller(self._cache, batch.replaced(kept, lambda row: int(rows[row]))))
         arrays = []
         for _, node in self._outputs:
             if node in self._computed:
@@ -89,7 +89,7 @@ def drive_rows(
         buffers.append((values, valid))
         tail += [values] if valid is None else [values, valid]
     args = (0, batch.rows, *input_arrays(driver, batch), *scalar_arguments(driver), *tail)
-    row, status, detail = run_driver(cache, driver, args, batch)
+    row, status, detail = run_driver(cache, driver, args, batch, written)
     if status != DONE:
         raise stopped(driver, batch, row, status, detail)
     count = int(written[0])
@@ -115,7 +115,8 @@ def kernel_caller(cache: DriverCache, batch: Batch) -> KernelCaller:
         )  # fmt: skip
         if not rows:
             return pa.array([], types.parse_type(node.dtype))
-        here = Batch(pa.RecordBatch.from_arrays(args, names=names), {}, dtypes, batch.origin, batch.first_row)
+        rows_here = pa.RecordBatch.from_arrays(args, names=names)
+        here = Batch(rows_here, {}, dtypes, batch.origin, batch.first_row, numbers=batch.row_number)
         _, columns = drive_rows(cache, (), (plain,), here, masked=here.has_nulls(tuple(names)))
         return to_arrow(columns[0])
 
