@@ -42,6 +42,37 @@ def grouped(source: str) -> cr.Dataset:
     )
 
 
+@cr.group_kernel(returns={"rank": pa.int32(), "ratio": pa.float64()}, shape="expand", nulls={"ratio": 0.5})
+def kept(id, ratio, out, *, least):  # noqa: A002  # the column's name
+    n = 0
+    for i in range(len(id)):
+        if id[i] >= least:
+            out.rank[n] = i
+            out.ratio[n] = ratio[i] * 3.0
+            n += 1
+    return n
+
+
+@cr.aggregator(returns=pa.float64())
+class Spread:
+    def init():
+        return 0.0, 0.0, 0
+
+    def update(state, x):
+        return state[0] + x, state[1] + x * x, state[2] + 1
+
+    def merge(state, other):
+        return state[0] + other[0], state[1] + other[1], state[2] + other[2]
+
+    def finish(state):
+        return state[1] / state[2] - (state[0] / state[2]) ** 2
+
+
+def own_code(source: str) -> cr.Dataset:
+    groups = cr.scan(source).group_by("city", "small").apply(kept.bind(least=40), order_by=col("day").desc())
+    return groups.group_by("city").agg(spread=Spread("ratio"), n=cr.count())
+
+
 def content(root: str) -> list[tuple[str, bytes]]:
     """Returns partition and bytes of the rows of every file: everything but the run's id in the names."""
     import pyarrow.parquet as pq
@@ -60,6 +91,13 @@ def content(root: str) -> list[tuple[str, bytes]]:
 def test_collect_is_bit_equal(source, where) -> None:
     wanted = grouped(source).collect(limits=cr.Limits(threads=1))
     assert grouped(source).collect(**where).equals(wanted)
+
+
+@pytest.mark.usefixtures("many_partitions", "many_slices")
+def test_group_kernels_and_aggregators_are_bit_equal(source, where) -> None:
+    wanted = own_code(source).collect(limits=cr.Limits(threads=1))
+    assert wanted.num_rows > 3
+    assert own_code(source).collect(**where).equals(wanted)
 
 
 @pytest.mark.usefixtures("many_partitions")

@@ -43,6 +43,7 @@ def test_both_forms_hold_the_same_rows_in_the_same_order(tmp_path, bits) -> None
     memory = scatter(columns_of(table), 2, bits)
     write_exchange(tmp_path / "x", memory)
     file = FileExchange(tmp_path / "x")
+    assert file.partition_bytes == memory.partition_bytes, "later tasks would be cut differently"
     assert file.partition_rows == memory.partition_rows
     assert sum(memory.partition_rows) == 1_500
     found = []

@@ -30,6 +30,7 @@ from checkrow.operators.column import Column, Columns
 Array = NDArray[Any]
 MAGIC = b"CRX1"
 _ALIGN = 64
+_LENGTH_BYTES = 8
 _TAIL = struct.Struct("<IQ4s")
 
 
@@ -42,7 +43,7 @@ class ExchangeOutput(Protocol):
 
     @property
     def partition_bytes(self) -> tuple[int, ...]:
-        """Bytes in memory per partition."""
+        """Bytes per partition, equal for all forms of the same rows."""
 
     def partition(self, number: int) -> Columns:
         """Returns the rows of one partition."""
@@ -62,14 +63,28 @@ class MemoryExchange:
 
     @property
     def partition_bytes(self) -> tuple[int, ...]:
-        """Bytes per partition, by its share of the rows."""
-        per_row = self.columns.size_bytes / max(1, self.columns.rows)
-        return tuple(int(per_row * n) for n in self.partition_rows)
+        """Bytes per partition in the durable form: later tasks are cut by it, and must be the same either way."""
+        rows = np.diff(self.starts)
+        buffers = [b for c in self.columns.columns for b in _buffer_bytes(c, self.starts, rows)]
+        at = np.full(len(rows), _LENGTH_BYTES * len(buffers))
+        for size in buffers:
+            at += -at % _ALIGN + size
+        return tuple(int(n) for n in np.where(rows > 0, at, 0))
 
     def partition(self, number: int) -> Columns:
         """Returns the rows of one partition."""
         start, stop = int(self.starts[number]), int(self.starts[number + 1])
         return Columns(self.columns.names, tuple(_slice(c, start, stop) for c in self.columns.columns), stop - start)
+
+
+def _buffer_bytes(column: Column, starts: Array, rows: Array) -> list[Array]:
+    """Returns per buffer of a column its bytes in every partition, in the order in which they are written."""
+    if column.offsets is not None:
+        values = np.diff(column.offsets[starts])
+    else:
+        values = rows * column.values.itemsize * (2 if types.is_wide(column.dtype) else 1)
+    return [values, *([rows] if column.valid is not None else []),
+            *([(rows + 1) * column.offsets.itemsize] if column.offsets is not None else [])]  # fmt: skip
 
 
 def _slice(column: Column, start: int, stop: int) -> Column:
@@ -169,7 +184,7 @@ class FileExchange:
 
     @property
     def partition_bytes(self) -> tuple[int, ...]:
-        """Bytes in memory per partition."""
+        """Bytes per partition before compression."""
         return tuple(int(b) for b in self._footer["plain"])
 
     def partition(self, number: int) -> Columns:
