@@ -173,6 +173,18 @@ def test_snapshots_of_all_ages_are_found_after_two_replacements(tmp_path: Path) 
         assert {f.path: locate(root, f).read_bytes() for f in snapshot(records, number).files} == files
 
 
+def test_a_foreign_file_with_the_longest_name_is_retired_too(tmp_path: Path) -> None:
+    root = new_dataset(tmp_path / "t")
+    committer(root, "old", OLD)()
+    roll_forward(root)
+    (root.data / ("x" * 255)).write_bytes(b"foreign")
+    committer(root, "new", NEW, "replace")()
+    records = roll_forward(root)
+    assert glob_view(root) == digests(NEW)
+    assert {f.path: locate(root, f).read_bytes() for f in snapshot(records, 1).files} == OLD
+    assert b"foreign" in [p.read_bytes() for p in (root.control / "retired").rglob("*.retired")]
+
+
 def test_readers_see_the_old_snapshot_until_every_file_is_revealed(tmp_path: Path) -> None:
     root = new_dataset(tmp_path / "t")
     committer(root, "old", OLD)()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -214,3 +215,25 @@ def _remove(place: Path) -> None:
         path.rmdir() if path.is_dir() else path.unlink()
     if place.is_dir():
         place.rmdir()
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_mount_that_refuses_links_is_found_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exists: bool
+) -> None:
+    def refuse(source: object, target: object, **_: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr("os.link", refuse)
+    if exists:
+        (tmp_path / "x").mkdir()
+    root = resolve_root(str(tmp_path / "x"))
+    with pytest.raises(ConfigError, match=r"cannot be linked into .*Invalid cross-device link.*control="):
+        ensure_identity(root, NOON)
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+def test_a_trial_link_of_another_first_writer_is_no_foreign_file(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / ".probe.tmp-1").touch()
+    assert ensure_identity(resolve_root(str(tmp_path / "x")), NOON).dataset

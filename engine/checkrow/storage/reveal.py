@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from checkrow.storage.store import PosixStore, make_directories, sync_directory,
 from checkrow.storage.swap import swap
 
 _RETIRED = ".retired"
+_NAME_BYTES = 255
 
 
 def roll_forward(root: DatasetRoot) -> tuple[CommitRecord, ...]:
@@ -77,9 +79,17 @@ def _replace(root: DatasetRoot, record: CommitRecord) -> None:
             sync_directory(root.data.parent)
     with typed_errors(f"cannot retire the files of {root.data}"):
         for path in _data_files(fresh):
-            path.rename(path.with_name(path.name + _RETIRED))  # a glob over the control root must not find data
+            path.rename(path.with_name(_retired_name(path.name)))  # a glob over the control root must not find data
         fresh.rename(done)
         sync_directory(done.parent)
+
+
+def _retired_name(name: str) -> str:
+    """Returns a file's retired name; that of a foreign file may be too long to be made longer."""
+    longer = name + _RETIRED
+    if len(os.fsencode(longer)) <= _NAME_BYTES:
+        return longer
+    return hashlib.sha256(os.fsencode(name)).hexdigest() + _RETIRED
 
 
 def _data_files(tree: Path) -> list[Path]:

@@ -5,6 +5,7 @@ Invariant: a data root holds nothing but revealed data files and Hive directorie
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from checkrow.storage.swap import exchange_works
 
 SUFFIX = ".checkrow"
 _IDENTITY = "format.json"
+_PROBE = ".probe.tmp-"
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +127,7 @@ def ensure_identity(root: DatasetRoot, created_at: str) -> Identity:
         )
     with typed_errors(f"cannot create {root.control}"):
         make_directories(root.control)
+        _try_link(root)
         made = Identity(dataset=uuid.uuid4().hex, created_at=created_at)
         root.store.put_if_absent(_IDENTITY, encode(made))
     found = read_identity(root)
@@ -133,9 +136,35 @@ def ensure_identity(root: DatasetRoot, created_at: str) -> Identity:
     return found
 
 
+def _try_link(root: DatasetRoot) -> None:
+    """Links a file from the control root to where data will stand: mounts of one file system refuse that too.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be done; nothing stays behind.
+    """
+    there = next(p for p in (root.data, *root.data.parents) if p.is_dir())
+    name = f"{_PROBE}{uuid.uuid4().hex}"
+    made, link = root.control / name, there / name
+    try:
+        made.touch()
+        link.hardlink_to(made)
+    except OSError as error:
+        if error.errno not in {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK}:
+            raise
+        raise ConfigError(
+            f"files of the control root {root.control} cannot be linked into {there} ({error.strerror}); name a "
+            "control root on the same file system and mount with control="
+        ) from None
+    finally:
+        link.unlink(missing_ok=True)
+        made.unlink(missing_ok=True)
+
+
 def holds_files(path: Path) -> bool:
-    """Tells whether anything but empty directories is below a path."""
-    return path.is_dir() and any(names for _, _, names in os.walk(path))
+    """Tells whether anything but empty directories, and the trial link of a first writer, is below a path."""
+    return path.is_dir() and any(not n.startswith(_PROBE) for _, _, names in os.walk(path) for n in names)
 
 
 def require_exchange(root: DatasetRoot) -> None:
