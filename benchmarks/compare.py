@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from pathlib import Path
 
 import pyarrow as pa
+
+from benchmarks.case import Result
+from benchmarks.compare_files import equal_files
 
 Value = object
 
 
-def equal(found: pa.Table, wanted: pa.Table) -> bool:
-    """Tells whether two tables hold the same rows under the same column names."""
+def equal(found: Result, wanted: Result, keys: tuple[str, ...] = ()) -> bool:
+    """Tells whether two results hold the same rows under the same column names.
+
+    Parameters
+    ----------
+    found, wanted : Table or Path
+        Tables are compared in memory, directories of Parquet files out of core; a table never equals files.
+    keys : tuple of str
+        Columns that identify a row; needed for files.
+    """
+    if isinstance(found, Path) and isinstance(wanted, Path):
+        return equal_files(found, wanted, keys)
+    return isinstance(found, pa.Table) and isinstance(wanted, pa.Table) and _equal_tables(found, wanted)
+
+
+def _equal_tables(found: pa.Table, wanted: pa.Table) -> bool:
     if found.column_names != wanted.column_names or found.num_rows != wanted.num_rows:
         return False
     mine, theirs = _rows(found), _rows(wanted)

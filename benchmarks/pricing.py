@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 import checkrow as cr
-from benchmarks.case import Case
+from benchmarks.bound import count_rows, decode_columns
+from benchmarks.case import CORES, Case
 from checkrow import col
 
 UNTIL = dt.date(1998, 9, 2)
@@ -31,7 +29,6 @@ select l_returnflag, l_linestatus, sum(l_quantity) as sum_qty, sum(l_extendedpri
        count(*) as count_order
 from read_parquet(?) where l_shipdate <= date '1998-09-02' group by l_returnflag, l_linestatus
 """
-CORES = len(os.sched_getaffinity(0))
 
 
 def prepare(directory: Path, scale: float) -> Path:
@@ -46,7 +43,7 @@ def prepare(directory: Path, scale: float) -> Path:
     return target / "lineitem"
 
 
-def run_checkrow(data: Path) -> pa.Table:
+def run_checkrow(data: Path, _out: Path) -> pa.Table:
     """Runs the query with checkrow's expressions."""
     discounted = col("l_extendedprice") * (1 - col("l_discount"))
     return (
@@ -67,14 +64,14 @@ def run_checkrow(data: Path) -> pa.Table:
     )
 
 
-def run_duckdb(data: Path) -> pa.Table:
+def run_duckdb(data: Path, _out: Path) -> pa.Table:
     """Runs the query in SQL."""
     with duckdb.connect() as connection:
         connection.execute(f"set threads = {CORES}")
         return connection.sql(QUERY, params=[f"{data}/*.parquet"]).to_arrow_table()
 
 
-def run_polars(data: Path) -> pa.Table:
+def run_polars(data: Path, _out: Path) -> pa.Table:
     """Runs the query lazily on the default (streaming) engine."""
     # Polars rounds a product to its operands' scale; six places make the answer exact, as the query asks.
     price, discount = pl.col("l_extendedprice").cast(pl.Decimal(38, 6)), pl.col("l_discount")
@@ -98,20 +95,8 @@ def run_polars(data: Path) -> pa.Table:
 
 
 def decode(data: Path) -> None:
-    """Decodes the same columns with pyarrow on all cores, flags as codes, and does nothing with them."""
-
-    def one(path: Path) -> None:
-        file = pq.ParquetFile(path, read_dictionary=["l_returnflag", "l_linestatus"], pre_buffer=False)
-        for number in range(file.num_row_groups):
-            file.read_row_group(number, columns=COLUMNS, use_threads=False)
-
-    with ThreadPoolExecutor(CORES) as pool:
-        list(pool.map(one, sorted(data.glob("*.parquet"))))
-
-
-def count_rows(data: Path) -> int:
-    """Counts the line items from their footers."""
-    return sum(pq.read_metadata(p).num_rows for p in data.glob("*.parquet"))
+    """Decodes the same columns, flags as codes."""
+    decode_columns(data, COLUMNS, read_dictionary=["l_returnflag", "l_linestatus"])
 
 
 PRICING = Case(
@@ -119,7 +104,7 @@ PRICING = Case(
     name="pricing",
     engines={"checkrow": run_checkrow, "duckdb": run_duckdb, "polars": run_polars},
     oracle="duckdb",
-    bound=decode,
+    decode=decode,
     prepare=prepare,
     rows=count_rows,
     scales={"small": 0.1, "full": 5.0},

@@ -1,18 +1,25 @@
-"""Running a case: every engine in its own process, runs alternating, the first of each not counted."""
+"""Running a case: every engine in its own process, runs alternating, the first of each not counted.
+
+An engine whose first run takes over three times ours is not run again: that run counts.
+"""
 
 from __future__ import annotations
 
-import base64
 import json
+import select
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow as pa
-
-from benchmarks.case import Case
+from benchmarks.case import BOUND, Case, Result
+from benchmarks.child import decoded
 from benchmarks.compare import equal
+from benchmarks.memory import PeakMemory
+
+ROOT = Path(__file__).parents[1]
+_SLOW = 3.0
+_SAMPLE_S = 0.2
 
 
 @dataclass(slots=True)
@@ -21,9 +28,10 @@ class Engine:
 
     name: str
     process: subprocess.Popen[str]
+    memory: PeakMemory
+    first_s: float = 0.0
     seconds: list[float] = field(default_factory=list)
-    peak_rss_bytes: int = 0
-    table: pa.Table | None = None
+    result: Result | None = None
 
     def run(self, *, counted: bool) -> None:
         """Lets the engine compute once."""
@@ -31,15 +39,22 @@ class Engine:
             raise RuntimeError("the child has no pipes")
         self.process.stdin.write("\n")
         self.process.stdin.flush()
+        while not select.select([self.process.stdout], [], [], _SAMPLE_S)[0]:
+            self.memory.sample()
+        self.memory.sample()
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError(f"{self.name} died; see its error above")
         answer = json.loads(line)
-        self.peak_rss_bytes = answer["peak_rss_bytes"]
         if counted:
             self.seconds.append(answer["seconds"])
-        if answer["table"]:
-            self.table = pa.ipc.open_stream(base64.b64decode(answer["table"])).read_all()
+        else:
+            self.first_s = answer["seconds"]
+        self.result = decoded(answer)
+
+    def is_slow(self, ours: Engine) -> bool:
+        """Tells whether the first run took over three times one of ours."""
+        return self is not ours and bool(ours.seconds) and self.first_s > _SLOW * min(ours.seconds)
 
 
 def measure(case: Case, data: Path, runs: int) -> list[dict[str, object]]:
@@ -53,12 +68,17 @@ def measure(case: Case, data: Path, runs: int) -> list[dict[str, object]]:
     runs : int
         Counted runs of each engine; they alternate, so that a drift of the machine hits all alike.
     """
-    names = [*case.engines, "bound"]
+    names = [*case.engines, BOUND]
     children = [_start(case, name, data) for name in names]
     try:
-        for number in range(runs + 1):
+        for child in children:
+            child.run(counted=False)
+        for _ in range(runs):
             for child in children:
-                child.run(counted=number > 0)
+                if child.is_slow(children[0]):
+                    child.seconds = [child.first_s]
+                else:
+                    child.run(counted=True)
     finally:
         for child in children:
             child.process.communicate()
@@ -66,15 +86,16 @@ def measure(case: Case, data: Path, runs: int) -> list[dict[str, object]]:
 
 
 def _start(case: Case, engine: str, data: Path) -> Engine:
-    command = [sys.executable, "-m", "benchmarks.child", case.suite, case.name, engine, str(data)]
-    return Engine(engine, subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+    command = [sys.executable, "-m", "benchmarks.child", case.suite, case.name, engine, str(data.resolve())]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    return Engine(engine, process, PeakMemory(process.pid))
 
 
 def records(case: Case, children: list[Engine], rows: int) -> list[dict[str, object]]:
     """Returns measurements as records: seconds, the bound, peak memory, and whether the result equals the oracle's."""
     by_name = {c.name: c for c in children}
-    wanted = by_name[case.oracle].table
-    bound = sorted(by_name["bound"].seconds)
+    wanted = by_name[case.oracle].result
+    bound = sorted(by_name[BOUND].seconds)
     return [
         {
             "suite": case.suite,
@@ -82,10 +103,10 @@ def records(case: Case, children: list[Engine], rows: int) -> list[dict[str, obj
             "engine": c.name,
             "seconds": [round(s, 4) for s in c.seconds],
             "bound_s": round(bound[len(bound) // 2], 4),
-            "peak_rss_bytes": c.peak_rss_bytes,
+            "peak_rss_bytes": c.memory.bytes,
             "rows": rows,
-            "equal": c.table is not None and wanted is not None and equal(c.table, wanted),
+            "equal": c.result is not None and wanted is not None and equal(c.result, wanted, case.keys),
         }
         for c in children
-        if c.name != "bound"
+        if c.name != BOUND
     ]
