@@ -116,6 +116,7 @@ def row_kernel(
 
     Examples
     --------
+    >>> import pyarrow as pa
     >>> @row_kernel(returns=pa.float64())
     ... def half(x):
     ...     return x / 2
