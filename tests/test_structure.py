@@ -34,8 +34,9 @@ def test_a_run_in_process_does_not_load_distributed() -> None:
 
 def test_public_names() -> None:
     assert sorted(checkrow.__all__) == [
-        "CheckrowError", "Dataset", "Limits", "Plan", "Run", "aggregator", "cluster", "coalesce", "col", "count", "errors", "events",
-        "group_kernel", "job", "lit", "max", "mean", "min", "outputs_for", "row_kernel", "scan", "sum", "when",
+        "CheckrowError", "Dataset", "Limits", "Plan", "Run", "aggregator", "approx_distinct", "approx_quantile", "cluster",
+        "coalesce", "col", "count", "count_distinct", "errors", "events", "first", "group_kernel", "job", "last", "lit", "max",
+        "mean", "median", "min", "outputs_for", "quantile", "row_kernel", "scan", "std", "sum", "var", "when",
     ]  # fmt: skip
     for name in checkrow.__all__:
         assert getattr(checkrow, name) is not None

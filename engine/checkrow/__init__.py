@@ -13,11 +13,20 @@ if TYPE_CHECKING:
     from checkrow import events as events
     from checkrow.dataset.dataset import Dataset as Dataset
     from checkrow.dataset.execution import Limits as Limits
+    from checkrow.dataset.functions import approx_distinct as approx_distinct
+    from checkrow.dataset.functions import approx_quantile as approx_quantile
     from checkrow.dataset.functions import count as count
+    from checkrow.dataset.functions import count_distinct as count_distinct
+    from checkrow.dataset.functions import first as first
+    from checkrow.dataset.functions import last as last
     from checkrow.dataset.functions import max as max  # noqa: A004  # the field's word
     from checkrow.dataset.functions import mean as mean
+    from checkrow.dataset.functions import median as median
     from checkrow.dataset.functions import min as min  # noqa: A004  # the field's word
+    from checkrow.dataset.functions import quantile as quantile
+    from checkrow.dataset.functions import std as std
     from checkrow.dataset.functions import sum as sum  # noqa: A004  # the field's word
+    from checkrow.dataset.functions import var as var
     from checkrow.dataset.plan import Plan as Plan
     from checkrow.dataset.run import Run as Run
     from checkrow.dataset.scan import scan as scan
@@ -42,19 +51,28 @@ _NAMES = {
     "Plan": "checkrow.dataset.plan",
     "Run": "checkrow.dataset.run",
     "aggregator": "checkrow.kernels.aggregator",
+    "approx_distinct": "checkrow.dataset.functions",
+    "approx_quantile": "checkrow.dataset.functions",
     "coalesce": "checkrow.expressions.expression",
     "col": "checkrow.expressions.expression",
     "count": "checkrow.dataset.functions",
+    "count_distinct": "checkrow.dataset.functions",
+    "first": "checkrow.dataset.functions",
     "group_kernel": "checkrow.kernels.group",
     "job": "checkrow.jobs.job",
+    "last": "checkrow.dataset.functions",
     "lit": "checkrow.expressions.expression",
     "max": "checkrow.dataset.functions",
     "mean": "checkrow.dataset.functions",
+    "median": "checkrow.dataset.functions",
     "min": "checkrow.dataset.functions",
     "outputs_for": "checkrow.kernels.group",
+    "quantile": "checkrow.dataset.functions",
     "row_kernel": "checkrow.kernels.row",
     "scan": "checkrow.dataset.scan",
+    "std": "checkrow.dataset.functions",
     "sum": "checkrow.dataset.functions",
+    "var": "checkrow.dataset.functions",
     "when": "checkrow.expressions.expression",
 }
 _MODULES = {"cluster": "checkrow.run.dask", "errors": "checkrow.errors", "events": "checkrow.events"}

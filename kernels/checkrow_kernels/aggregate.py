@@ -188,3 +188,44 @@ def max_state(gids: Array, values: Array, valid: Array, has_valid: bool, states:
         g = gids[i]
         if values[i] > states[g] or values[i] != values[i]:
             states[g] = values[i]
+
+
+@kernel
+def add_moments(
+    gids: Array, values: Array, valid: Array, has_valid: bool, n: Array, mean: Array, square: Array
+) -> None:
+    """Adds values to running moments: their number, mean, and sum of squared distances from the mean.
+
+    Source: B. P. Welford, Note on a method for calculating corrected sums of squares and products, 1962.
+    """
+    for i in range(len(gids)):
+        if has_valid and valid[i] == 0:
+            continue
+        g = gids[i]
+        n[g] += 1.0
+        distance = values[i] - mean[g]
+        mean[g] += distance / n[g]
+        square[g] += distance * (values[i] - mean[g])
+
+
+@kernel
+def merge_moments(
+    gids: Array, o_n: Array, o_mean: Array, o_square: Array, n: Array, mean: Array, square: Array
+) -> None:
+    """Merges running moments, in the order given.
+
+    Source: T. F. Chan, G. H. Golub, R. J. LeVeque, Updating formulae and a pairwise algorithm for computing sample
+    variances, 1979.
+    """
+    for i in range(len(gids)):
+        g = gids[i]
+        if o_n[i] == 0.0:
+            continue
+        if n[g] == 0.0:
+            n[g], mean[g], square[g] = o_n[i], o_mean[i], o_square[i]
+            continue
+        total = n[g] + o_n[i]
+        distance = o_mean[i] - mean[g]
+        square[g] += o_square[i] + distance * distance * (n[g] * o_n[i] / total)
+        mean[g] += distance * (o_n[i] / total)
+        n[g] = total

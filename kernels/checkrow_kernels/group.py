@@ -259,3 +259,32 @@ def rebuild_n(table: Array, count: int, slots: Array) -> None:
         while slots[slot] >= 0:
             slot = (slot + np.uint64(1)) & mask
         slots[slot] = g
+
+
+@kernel
+def choose_rows(gids: Array, words: Array, latest: bool, chosen: Array) -> None:
+    """Writes per group the row whose words come first in unsigned order; of equal rows the first, or the latest.
+
+    Parameters
+    ----------
+    gids : ndarray, shape (rows,), int32
+    words : ndarray, shape (rows, words), uint64
+        Most significant word first.
+    latest : bool
+    chosen : ndarray, shape (groups,), int64
+        Given as -1, which stays for a group without rows.
+    """
+    for i in range(len(gids)):
+        g = gids[i]
+        best = chosen[g]
+        if best >= 0:
+            equal = True
+            smaller = False
+            for j in range(words.shape[1]):
+                if words[i, j] != words[best, j]:
+                    equal = False
+                    smaller = words[i, j] < words[best, j]
+                    break
+            if not (smaller or (equal and latest)):
+                continue
+        chosen[g] = i

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -413,6 +415,97 @@ def civil_from_days(days: int) -> tuple[int, int, int]:
 def days_from_civil(year: int, month: int, day_of_month: int) -> int:
     """Counts days."""
     return _days(dt.date(year, month, day_of_month))
+
+
+def add_moments(
+    gids: Array, values: Array, valid: Array, has_valid: bool, n: Array, mean: Array, square: Array
+) -> None:
+    """Collects the values of every group beside what its moments stand for, exactly."""
+    for g in range(len(n)):
+        some = [Fraction(v) for v in values[(gids == g) & ((valid != 0) if has_valid else True)].tolist()]
+        merged = _moments(some)
+        n[g], mean[g], square[g] = _joined((Fraction(n[g]), Fraction(mean[g]), Fraction(square[g])), merged)
+
+
+def merge_moments(
+    gids: Array, o_n: Array, o_mean: Array, o_square: Array, n: Array, mean: Array, square: Array
+) -> None:
+    """Merges moments exactly."""
+    for i, g in enumerate(gids.tolist()):
+        mine = Fraction(n[g]), Fraction(mean[g]), Fraction(square[g])
+        n[g], mean[g], square[g] = _joined(mine, (Fraction(o_n[i]), Fraction(o_mean[i]), Fraction(o_square[i])))
+
+
+def _moments(values: list[Fraction]) -> tuple[Fraction, Fraction, Fraction]:
+    if not values:
+        return Fraction(0), Fraction(0), Fraction(0)
+    mean = sum(values, Fraction(0)) / len(values)
+    return Fraction(len(values)), mean, sum(((v - mean) ** 2 for v in values), Fraction(0))
+
+
+def _joined(a: tuple[Fraction, ...], b: tuple[Fraction, ...]) -> tuple[float, float, float]:
+    if not a[0] or not b[0]:
+        some = a if a[0] else b
+        return float(some[0]), float(some[1]), float(some[2])
+    total = a[0] + b[0]
+    mean = (a[0] * a[1] + b[0] * b[1]) / total
+    square = a[2] + b[2] + a[0] * (a[1] - mean) ** 2 + b[0] * (b[1] - mean) ** 2
+    return float(total), float(mean), float(square)
+
+
+def choose_rows(gids: Array, words: Array, latest: bool, chosen: Array) -> None:
+    """Chooses rows by comparing tuples."""
+    for i, g in enumerate(gids.tolist()):
+        mine, best = tuple(words[i]), tuple(words[chosen[g]]) if chosen[g] >= 0 else None
+        if best is None or mine < best or (mine == best and latest):
+            chosen[g] = i
+
+
+def registers(hashes: Array, out: Array) -> None:
+    """Takes the first 12 of 64 bits."""
+    out[:] = [int(f"{h:064b}"[:12], 2) for h in hashes.tolist()]
+
+
+def ranks(hashes: Array, out: Array) -> None:
+    """Finds the first 1 after the first 12 of 64 bits."""
+    out[:] = [(f"{h:064b}1")[12:].index("1") + 1 for h in hashes.tolist()]
+
+
+def coarse_values(values: Array, out: Array) -> None:
+    """Rounds mantissas to 12 bits; halves away from zero, and never up to infinity."""
+    for i, v in enumerate(values.tolist()):
+        part, exponent = math.frexp(v)
+        if not math.isfinite(v):
+            out[i] = v
+            continue
+        whole = math.floor(abs(part) * 4096 + 0.5)
+        near = math.inf if whole == 4096 and exponent == 1024 else math.ldexp(whole, exponent - 12)
+        kept = near if near < math.inf else math.ldexp(4095, exponent - 12)
+        out[i] = math.copysign(kept, v)
+
+
+def estimate_distinct(starts: Array, largest: Array, out: Array) -> None:
+    """Sums the series of the estimator term by term."""
+    m = 4096
+    for g in range(len(out)):
+        counts = np.bincount(largest[starts[g] : starts[g + 1]], minlength=54)
+        empty = (m - counts.sum()) / m
+        if empty == 1.0:
+            out[g] = 0
+            continue
+        full = 1 - counts[53] / m
+        sigma = empty + sum(empty ** (2.0**k) * 2.0 ** (k - 1) for k in range(1, 60) if 2.0**k < 2.0**50)
+        tau = (1 - full - sum((1 - full ** (2.0**-k)) ** 2 * 2.0**-k for k in range(1, 60))) / 3 if counts[53] else 0.0
+        z = m * sigma + m * tau * 2.0**-52 + sum(int(counts[k]) * 2.0**-k for k in range(1, 53))
+        out[g] = round(m * m / (2 * math.log(2)) / z)
+
+
+def weighted_quantiles(starts: Array, values: Array, weights: Array, share: float, out: Array) -> None:
+    """Spells out every value and asks NumPy."""
+    for g in range(len(out)):
+        here = slice(int(starts[g]), int(starts[g + 1]))
+        every = np.repeat(values[here], weights[here])
+        out[g] = np.quantile(every, share) if len(every) else 0.0
 
 
 def words_of(value: int, count: int) -> list[int]:

@@ -11,7 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from checkrow_kernels import aggregate, bits, bounds, calendar, group, hashing, reference, scatter, sort, strings, take
+from checkrow_kernels import (
+    aggregate,
+    bits,
+    bounds,
+    calendar,
+    group,
+    hashing,
+    reference,
+    scatter,
+    sketch,
+    sort,
+    strings,
+    take,
+)
 
 Arguments = tuple[Any, ...]
 
@@ -114,6 +127,18 @@ def _interned(rng: np.random.Generator, rows: int) -> Arguments:
     return *texts, 0, *table, 0, rows, 24 * rows, np.zeros(rows, np.int32)
 
 
+def _moments(rng: np.random.Generator) -> tuple[Any, Any, Any]:
+    n = rng.integers(0, 3, 7).astype(np.float64)
+    return n, rng.normal(5, 2, 7) * (n > 0), rng.random(7) * (n > 0)
+
+
+def _floats(rng: np.random.Generator, rows: int) -> Any:
+    """Floats of every size, the extremes, and numbers that round to the next power of two."""
+    edges = [0.0, -0.0, 5.0, 4095.5, -1.7976931348623157e308, 5e-324, 2.2e-308, np.inf, -np.inf, np.nan]
+    return np.concatenate([rng.normal(size=rows) * 10.0 ** rng.integers(-300, 300, rows), edges])[:rows]
+
+
+_HLL = "P. Flajolet et al., HyperLogLog, 2007"
 _CALENDAR = "H. Hinnant, chrono-compatible low-level date algorithms"
 _PROBING = "linear probing; group prefetching, Chen et al., ICDE 2004"
 
@@ -368,6 +393,56 @@ KERNELS: tuple[KernelInfo, ...] = (
         tolerance=1e-15,
         example=lambda r, n: (
             _ints(r, 7), *(-r.integers(0, 2, 7) if n else _ints(r, 7) for _ in range(2)), 7, np.empty(7),
+        ),
+    ),
+    KernelInfo(
+        name="add_moments", function=aggregate.add_moments, reference=reference.add_moments, cost="O(rows)",
+        source="Welford, 1962", tolerance=1e-12,
+        example=lambda r, n: (_gids(r, n), r.normal(5, 2, n), _valid(r, n), True, *_moments(r)),
+    ),
+    KernelInfo(
+        name="merge_moments", function=aggregate.merge_moments, reference=reference.merge_moments, cost="O(rows)",
+        source="Chan, Golub, LeVeque, 1979", tolerance=1e-12,
+        example=lambda r, n: (
+            _gids(r, n), r.integers(0, 3, n).astype(np.float64), r.normal(5, 2, n), r.random(n), *_moments(r),
+        ),
+    ),
+    KernelInfo(
+        name="choose_rows", function=group.choose_rows, reference=reference.choose_rows, cost="O(rows)",
+        example=lambda r, n: (
+            _gids(r, n), r.integers(0, 3, (n, 2)).astype(np.uint64), bool(n % 2), np.full(7, -1, np.int64),
+        ),
+    ),
+    KernelInfo(
+        name="registers", function=sketch.registers, reference=reference.registers, cost="O(rows)", source=_HLL,
+        example=lambda r, n: (r.integers(0, 2**64, n, dtype=np.uint64), np.empty(n, np.int16)),
+    ),
+    KernelInfo(
+        name="ranks", function=sketch.ranks, reference=reference.ranks, cost="O(rows)", source=_HLL,
+        example=lambda r, n: (
+            r.integers(0, 2**64, n, dtype=np.uint64) >> r.integers(0, 64, n, dtype=np.uint64), np.empty(n, np.int8),
+        ),
+    ),
+    KernelInfo(
+        name="coarse_values", function=sketch.coarse_values, reference=reference.coarse_values, cost="O(rows)",
+        source="leading bits as buckets, as in HdrHistogram",
+        example=lambda r, n: (_floats(r, n), np.empty(n)),
+    ),
+    KernelInfo(
+        name="estimate_distinct", function=sketch.estimate_distinct, reference=reference.estimate_distinct,
+        cost="O(registers)", source="O. Ertl, arXiv:1702.01284, 2017", tolerance=1e-3,
+        example=lambda r, n: (
+            np.array([0, 0, n // 2, n, n + 4000]), np.minimum(r.geometric(0.5, n + 4000), 53).astype(np.int8),
+            np.zeros(4, np.int64),
+        ),
+    ),
+    KernelInfo(
+        name="weighted_quantiles", function=sketch.weighted_quantiles, reference=reference.weighted_quantiles,
+        cost="O(values)", tolerance=1e-9,
+        example=lambda r, n: (
+            np.array([0, n // 3, n // 3, n]),
+            np.concatenate([np.sort(r.normal(0, 9, n // 3)), np.sort(r.normal(0, 9, n - n // 3))]),
+            r.integers(1, 4, n), [0.0, 1.0, 0.25, 0.5][n % 4], np.empty(3),
         ),
     ),
     KernelInfo(

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from checkrow_kernels import aggregate, bits, bounds, calendar, group, hashing, scatter, sort, strings, take
+from checkrow_kernels import aggregate, bits, bounds, calendar, group, hashing, scatter, sketch, sort, strings, take
 from checkrow_kernels.registry import KERNELS
 from tests.conftest import environment
 
@@ -57,12 +57,20 @@ def test_every_kernel_is_listed() -> None:
     listed = {k.name for k in KERNELS}
     compiled = {
         name
-        for module in (aggregate, bits, bounds, calendar, group, hashing, scatter, sort, strings, take)
+        for module in (aggregate, bits, bounds, calendar, group, hashing, scatter, sketch, sort, strings, take)
         for name, function in vars(module).items()
         if hasattr(function, "py_func") and function.__module__ == module.__name__ and not name.startswith("_")
     }
     # Drivers call these per row; the tables built with them are tested through upsert, the dates through their arrays.
-    scalars = {"find_or_insert_1", "find_or_insert_2", "year", "month", "day", "truncate_month", "truncate_year"}
+    scalars = {"register_of", "rank_of", "hash_of_int", "hash_of_float", "coarse"} | {
+        "find_or_insert_1",
+        "find_or_insert_2",
+        "year",
+        "month",
+        "day",
+        "truncate_month",
+        "truncate_year",
+    }
     assert compiled - scalars == listed
 
 

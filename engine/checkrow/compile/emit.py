@@ -184,6 +184,11 @@ class Body:
         if node.op in _CALENDAR:
             text = f"calendar_{node.op}(np.int64({args[0]}))"
             return f"{scalar_type(node.dtype)}({text})"
+        if node.op == "coarse":
+            return f"sketch_coarse(np.float64({args[0]}))"
+        if node.op in {"sketch_register", "sketch_rank"}:
+            kind = "float(np.float64" if types.is_float(node.args[0].dtype) else "int(np.int64"
+            return f"{node.op}(sketch_hash_{kind}({args[0]})))"
         if node.op == "negate":
             return f"-{args[0]}"
         if node.op == "not":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from checkrow.compile.emit import Body, fusible, scalar_type
 from checkrow.expressions.nodes import KernelCall, state_type
-from checkrow.plan.aggregates import State
+from checkrow.plan.aggregates import CHOSEN, State
 
 
 def emit_states(body: Body, states: tuple[State, ...], unsplit: frozenset[int]) -> list[str]:
@@ -58,6 +58,14 @@ def _emit_valid_update(body: Body, state: State, x: str, arrays: list[str], *, s
             body.line(f"{arrays[1]}[h] += {wide} >> 32")
         case "sum_float":
             body.line(f"{first}[h] += {x}")
+        case "moments":
+            mean, square = arrays[1:]
+            value, distance = body.fresh(), body.fresh()
+            body.line(f"{value} = np.float64({x})")
+            body.line(f"{first}[h] += 1.0")
+            body.line(f"{distance} = {value} - {mean}[h]")
+            body.line(f"{mean}[h] += {distance} / {first}[h]")
+            body.line(f"{square}[h] += {distance} * ({value} - {mean}[h])")
         case "min":
             with body.block(f"if {x} < {first}[h] or {first}[h] != {first}[h]:"):
                 body.line(f"{first}[h] = {x}")
@@ -69,8 +77,8 @@ def _emit_valid_update(body: Body, state: State, x: str, arrays: list[str], *, s
 
 
 def fusible_state(state: State) -> bool:
-    """Tells whether a driver can keep a state (128-bit sums are kept by the vectorised tier)."""
-    return state.kind != "sum_wide" and all(fusible(a) for a in state.arguments)
+    """Tells whether a driver can keep a state: 128-bit sums and chosen rows are kept by the vectorised tier."""
+    return state.kind not in {"sum_wide", *CHOSEN} and all(fusible(a) for a in state.arguments)
 
 
 def emit_own_update(body: Body, state: State, arrays: list[str]) -> None:

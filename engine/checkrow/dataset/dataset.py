@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -14,8 +14,8 @@ from checkrow.dataset.run import Run
 from checkrow.errors import PlanError
 from checkrow.events import Listener
 from checkrow.expressions.aggregates import AggregateExpr
-from checkrow.expressions.expression import Expr, Ordering, as_node
-from checkrow.expressions.nodes import Node, OrderKey, column
+from checkrow.expressions.expression import Expr, OrderBy, as_node, order_keys
+from checkrow.expressions.nodes import Node, column
 from checkrow.expressions.types import arrow_schema
 from checkrow.expressions.typing import field_of, unknown_column
 from checkrow.kernels.group import GroupKernel
@@ -225,9 +225,7 @@ class GroupedDataset:
         calls = tuple(call.named(name) for name, call in named.items())
         return Dataset(Aggregate(self._dataset.relation, self._keys, calls))
 
-    def apply(
-        self, kernel: GroupKernel, *, order_by: str | Expr | Ordering | Sequence[str | Expr | Ordering] = ()
-    ) -> Dataset:
+    def apply(self, kernel: GroupKernel, *, order_by: OrderBy = ()) -> Dataset:
         """Calls a kernel with the rows of each group; returns the group keys, then the kernel's columns.
 
         Parameters
@@ -244,15 +242,7 @@ class GroupedDataset:
         """
         if not isinstance(kernel, GroupKernel):
             raise PlanError(f"apply() takes a group kernel (see group_kernel), not {type(kernel).__name__}")
-        given = (order_by,) if isinstance(order_by, (str, Expr, Ordering)) else tuple(order_by)
-        order = tuple(_order_key(o) for o in given)
-        return Dataset(Apply(self._dataset.relation, self._keys, order, kernel.call()))
-
-
-def _order_key(given: str | Expr | Ordering) -> OrderKey:
-    if isinstance(given, Ordering):
-        return given.key
-    return OrderKey(column(given) if isinstance(given, str) else as_node(given))
+        return Dataset(Apply(self._dataset.relation, self._keys, order_keys(order_by), kernel.call()))
 
 
 def _named(expr: Expr) -> tuple[str, Node]:

@@ -36,6 +36,8 @@ def interval(node: Node, columns: Mapping[str, Interval]) -> Interval | None:
         return columns.get(node.name, stored_interval(node.dtype))
     if node.op == "lit":
         return _literal(node)
+    if node.op in _ALWAYS:
+        return _ALWAYS[node.op]
     args = [interval(a, columns) for a in node.args]
     rule = _RULES.get(node.op)
     if rule is None or any(a is None for a in args):
@@ -76,6 +78,9 @@ def _case(node: Node, args: list[Interval]) -> Interval:
     return _union(node, [*args[1::2][: len(args) // 2], args[-1]])
 
 
+_ALWAYS: dict[str, Interval] = {
+    "month": (1, 12), "day": (1, 31), "sketch_register": (0, 4095), "sketch_rank": (1, 53),
+}  # fmt: skip
 _RULES: dict[str, Callable[[Node, list[Interval]], Interval | None]] = {
     "add": lambda _, a: (a[0][0] + a[1][0], a[0][1] + a[1][1]),
     "subtract": lambda _, a: (a[0][0] - a[1][1], a[0][1] - a[1][0]),
@@ -84,8 +89,6 @@ _RULES: dict[str, Callable[[Node, list[Interval]], Interval | None]] = {
     "fill_null": _union,
     "case": _case,
     "cast": _cast,
-    "month": lambda _n, _a: (1, 12),
-    "day": lambda _n, _a: (1, 31),
     "truncate_month": lambda _, a: (a[0][0] - 31, a[0][1]),
     "truncate_year": lambda _, a: (a[0][0] - 366, a[0][1]),
 }

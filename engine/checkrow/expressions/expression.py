@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeAlias
+
 import pyarrow as pa
 
 from checkrow.errors import PlanError
@@ -218,6 +221,22 @@ class Case(Expr):
     def otherwise(self, value: object) -> Expr:
         """Gives the value where no condition holds."""
         return Expr(Node("case", args=(*self._pairs, as_node(value))))
+
+
+OrderBy: TypeAlias = "str | Expr | Ordering | Sequence[str | Expr | Ordering]"
+"""What to order by: a column, an expression, `col(...).desc()`, or several, the first counting most."""
+
+
+def order_keys(order_by: OrderBy) -> tuple[OrderKey, ...]:
+    """Returns what to order by as keys."""
+    given = (order_by,) if isinstance(order_by, (str, Expr, Ordering)) else tuple(order_by)
+    return tuple(_order_key(o) for o in given)
+
+
+def _order_key(given: str | Expr | Ordering) -> OrderKey:
+    if isinstance(given, Ordering):
+        return given.key
+    return OrderKey(column(given) if isinstance(given, str) else as_node(given))
 
 
 def as_node(value: object) -> Node:

@@ -188,6 +188,21 @@ def _truncate(op: str, args: tuple[Node, ...]) -> tuple[tuple[str, ...], str]:
     return ("date32[day]",), "date32[day]"
 
 
+def _coarse(op: str, args: tuple[Node, ...]) -> tuple[tuple[str, ...], str]:
+    if not types.is_numeric(args[0].dtype):
+        raise _refuse(op, args)
+    return ("double",), "double"
+
+
+def _sketch(out: str) -> Rule:
+    def rule(op: str, args: tuple[Node, ...]) -> tuple[tuple[str, ...], str]:
+        if types.is_wide(args[0].dtype) or not args[0].dtype:
+            raise _refuse(op, args)
+        return (args[0].dtype,), out
+
+    return rule
+
+
 OPERATIONS: dict[str, Operation] = {
     "add": Operation(arity=2, rule=_arithmetic),
     "subtract": Operation(arity=2, rule=_arithmetic),
@@ -210,4 +225,8 @@ OPERATIONS: dict[str, Operation] = {
     "day": Operation(arity=1, rule=_date_part),
     "truncate_month": Operation(arity=1, rule=_truncate),
     "truncate_year": Operation(arity=1, rule=_truncate),
+    # What sketches keep of a value (see checkrow_kernels.sketch); users write the aggregates instead.
+    "coarse": Operation(arity=1, rule=_coarse),
+    "sketch_register": Operation(arity=1, rule=_sketch("int16")),
+    "sketch_rank": Operation(arity=1, rule=_sketch("int8")),
 }

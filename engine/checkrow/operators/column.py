@@ -43,6 +43,14 @@ class Column:
         arrays = (self.values, self.valid, self.offsets)
         return sum(a.nbytes for a in arrays if a is not None)
 
+    @staticmethod
+    def nulls(dtype: str, rows: int) -> Column:
+        """Returns a column of nulls."""
+        valid = np.zeros(rows, np.uint8)
+        if types.is_text(dtype):
+            return Column(dtype, np.empty(0, np.uint8), valid, np.zeros(rows + 1, np.int64))
+        return Column(dtype, np.zeros(2 * rows if types.is_wide(dtype) else rows, types.numpy_dtype(dtype)), valid)
+
     def take(self, rows: Array) -> Column:
         """Returns the column at some row numbers (int64)."""
         valid = None

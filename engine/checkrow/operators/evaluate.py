@@ -17,7 +17,11 @@ from checkrow.expressions import types
 from checkrow.expressions.expression import render
 from checkrow.expressions.nodes import Node, columns_of
 from checkrow.expressions.typing import stored_to_python
+from checkrow.operators.arrow import from_arrow, to_arrow
+from checkrow.operators.column import Column, Columns
+from checkrow.operators.keys import hash_keys
 from checkrow_kernels.calendar import truncate_month_days, truncate_year_days
+from checkrow_kernels.sketch import coarse_values, ranks, registers
 
 Array: TypeAlias = pa.Array
 KernelCaller = Callable[[Node, list[Array], int], Array]
@@ -197,6 +201,23 @@ def _truncate(function: Callable[..., None]) -> Callable[[list[Array], Node], Ar
     return run
 
 
+def _coarse(args: list[Array], _node: Node) -> Array:
+    column = from_arrow(args[0], "double")
+    out = np.empty(len(column))
+    coarse_values(column.values, out)
+    return to_arrow(Column("double", out, column.valid))
+
+
+def _sketch(function: Callable[..., None]) -> Callable[[list[Array], Node], Array]:
+    def run(args: list[Array], node: Node) -> Array:
+        column = from_arrow(args[0], node.args[0].dtype)
+        out = np.empty(len(column), types.numpy_dtype(node.dtype))
+        function(hash_keys(Columns(("",), (column,), len(column)), 1), out)
+        return to_arrow(Column(node.dtype, out, column.valid))
+
+    return run
+
+
 _OPERATIONS: dict[str, Callable[[list[Array], Node], Array]] = {
     "add": _decimal("add"),
     "subtract": _decimal("subtract"),
@@ -219,4 +240,7 @@ _OPERATIONS: dict[str, Callable[[list[Array], Node], Array]] = {
     "day": _part(pc.day),
     "truncate_month": _truncate(truncate_month_days),
     "truncate_year": _truncate(truncate_year_days),
+    "coarse": _coarse,
+    "sketch_register": _sketch(registers),
+    "sketch_rank": _sketch(ranks),
 }

@@ -16,9 +16,10 @@ from checkrow.errors import ArithmeticRangeError
 from checkrow.expressions import types
 from checkrow.expressions.bounds import Interval
 from checkrow.operators.aggregators import OwnState
+from checkrow.operators.chosen import ChosenRows
 from checkrow.operators.column import Column
 from checkrow.operators.keys import KeyLayout, pack, unpack, widened
-from checkrow.plan.aggregates import State
+from checkrow.plan.aggregates import CHOSEN, State
 from checkrow_kernels import aggregate as kernels
 from checkrow_kernels.group import rebuild_1, rebuild_2, rebuild_n, upsert_1, upsert_2, upsert_n
 
@@ -28,8 +29,8 @@ _FIRST_CAPACITY = 1 << 12
 
 
 def state_dtypes(state: State) -> tuple[np.dtype[Any], ...]:
-    """Returns the dtypes of a state's arrays."""
-    return tuple(types.numpy_dtype(d) for d in state.arrays)
+    """Returns the dtypes of the arrays a state is kept in; chosen rows are kept elsewhere."""
+    return () if state.kind in CHOSEN else tuple(types.numpy_dtype(d) for d in state.arrays)
 
 
 def identity(state: State) -> tuple[int | float, ...]:
@@ -55,6 +56,7 @@ class GroupTable:
         self.layout = layout
         self.states = states
         self._own = {n: OwnState(s, s.call, cache) for n, s in enumerate(states) if s.call is not None}
+        self._chosen = {n: ChosenRows(s) for n, s in enumerate(states) if s.kind in CHOSEN}
         # Groups so far, and rows that went into them: drivers update both in place.
         self.groups = np.zeros(2, np.int64)
         self.capacity = _FIRST_CAPACITY
@@ -94,6 +96,8 @@ class GroupTable:
         self.groups[0] = 0
         self.slots.fill(-1)
         self.arrays = [self._new_states(s, self.capacity) for s in self.states]
+        for chosen in self._chosen.values():
+            chosen.clear()
 
     # -- growth -------------------------------------------------------------------------------------------------------
 
@@ -189,6 +193,9 @@ class GroupTable:
         if number in self._own:
             self._own[number].update(gids, columns, arrays)
             return
+        if number in self._chosen:
+            self._chosen[number].update(gids, columns)
+            return
         if not columns:
             kernels.count_rows(gids, len(gids), arrays[0])
             return
@@ -204,6 +211,8 @@ class GroupTable:
                 kernels.sum_int(gids, column.values, valid, has_valid, *arrays)
             case "sum_float":
                 kernels.sum_float(gids, column.values, valid, has_valid, arrays[0])
+            case "moments":
+                kernels.add_moments(gids, column.values, valid, has_valid, *arrays)
             case "sum_wide":
                 kernels.sum_pairs(gids, _pairs(column), valid, has_valid, *arrays)
             case "min":
@@ -211,9 +220,13 @@ class GroupTable:
             case "max":
                 kernels.max_state(gids, column.values, valid, has_valid, arrays[0])
 
-    def merge(self, number: int, gids: Array, known: int, others: tuple[Array, ...]) -> None:
+    def merge(self, number: int, gids: Array, known: int, columns: tuple[Column, ...]) -> None:
         """Merges partial states of the same kind, in the order given; groups from `known` on are new to the table."""
         state, arrays = self.states[number], self.arrays[number]
+        if number in self._chosen:
+            self._chosen[number].update(gids, columns)
+            return
+        others = tuple(c.values for c in columns)
         if number in self._own:
             self._own[number].merge(gids, known, others, arrays)
             return
@@ -224,12 +237,21 @@ class GroupTable:
                 kernels.merge_split(gids, *others, *arrays)
             case "sum_float":
                 kernels.sum_float(gids, others[0], _NO_VALID, False, arrays[0])
+            case "moments":
+                kernels.merge_moments(gids, *others, *arrays)
             case "sum_wide":
                 kernels.merge_triple(gids, *others, *arrays)
             case "min":
                 kernels.min_state(gids, others[0], _NO_VALID, False, arrays[0])
             case "max":
                 kernels.max_state(gids, others[0], _NO_VALID, False, arrays[0])
+
+    def state_columns(self, number: int) -> list[Column]:
+        """Returns a state of all groups as the columns in which it travels."""
+        if number in self._chosen:
+            return self._chosen[number].columns(self.count)
+        state, arrays = self.states[number], self.arrays[number]
+        return [Column(dtype, a[: self.count]) for dtype, a in zip(state.arrays, arrays, strict=True)]
 
     def own_result(self, number: int) -> Column:
         """Returns what an aggregator makes of the states of all groups."""

@@ -27,9 +27,9 @@ from checkrow.operators.fuse import scalar_arguments
 from checkrow.operators.grouping import GroupTable
 from checkrow.operators.key_columns import KeyColumns
 from checkrow.operators.keys import pack
-from checkrow.operators.order import order_words
+from checkrow.operators.order import order_words, rows_in_order
 from checkrow.plan.groups import Grouping
-from checkrow_kernels.sort import group_rows, group_starts, sort_groups
+from checkrow_kernels.sort import group_starts
 from checkrow_kernels.take import take
 
 Array = NDArray[Any]
@@ -99,14 +99,7 @@ class GroupCaller:
         """Returns row numbers by group, ordered within each."""
         grouping = self._grouping
         columns = [rows[grouping.column_of(o.node)] for o in grouping.order]
-        words = order_words(columns, [o.descending for o in grouping.order])
-        order = np.arange(rows.rows)
-        whole = np.zeros(1, np.int32).repeat(rows.rows)
-        # Least significant word first; every pass is stable.
-        for number in range(len(words) - 1, -1, -1):
-            last = number == 0
-            order = _sorted(words[number], order, gids if last else whole, starts if last else _all(rows.rows))
-        return order if words else _sorted(np.zeros(rows.rows, np.uint64), order, gids, starts)
+        return rows_in_order(order_words(columns, [o.descending for o in grouping.order]), gids, starts)
 
     # -- the kernel ---------------------------------------------------------------------------------------------------
 
@@ -227,19 +220,6 @@ class GroupCaller:
         if status == OUT_OF_RANGE:
             return ArithmeticRangeError(f"{where} returned a value for {field.name!r} that does not fit {field.dtype}")
         return KernelTypeError(f"{where} stopped with the unknown status {status}")
-
-
-def _sorted(words: Array, order: Array, gids: Array, starts: Array) -> Array:
-    """Returns the rows of `order` by group and, within a group, stably by word."""
-    out_words, out_rows = np.empty(len(order), np.uint64), np.empty(len(order), np.int64)
-    group_rows(frozen(gids), frozen(words), frozen(order), starts[:-1].copy(), out_words, out_rows)
-    largest = int(np.diff(starts).max()) if len(starts) > 1 else 0
-    sort_groups(out_words, out_rows, frozen(starts), np.empty(largest, np.uint64), np.empty(largest, np.int64))
-    return out_rows
-
-
-def _all(rows: int) -> Array:
-    return np.array([0, rows], np.int64)
 
 
 def _gathered(values: Array, rows: Array) -> Array:

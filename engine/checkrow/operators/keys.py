@@ -1,4 +1,4 @@
-"""Packing group keys into 64-bit words by the ranges they take.
+"""Packing group keys into 64-bit words by the ranges they take, and hashing them.
 
 A layout says where each key's bits stand. Ranges come from statistics and grow when a batch leaves them: the table's
 keys are unpacked, a wider layout is made, and they are packed again. Equal keys have equal words; a null key has
@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 from checkrow.compile.driver import KeyField
 from checkrow.expressions import types
 from checkrow.expressions.bounds import Interval
+from checkrow.operators.column import Columns
+from checkrow_kernels.hashing import hash_int64, hash_strings
 
 Array = NDArray[Any]
 DIRECT_BITS = 16
+_NO_VALID = np.empty(0, np.uint8)
 _FULL = (-(2**63), 2**63 - 1)
 
 
@@ -146,3 +149,18 @@ def key_values(dtype: str, bits: Array) -> Array:
         return bits.astype(np.int32)
     kind = types.numpy_dtype(dtype)
     return bits.view(np.uint64) if kind == np.uint64 else bits.astype(kind)
+
+
+def hash_keys(columns: Columns, keys: int) -> Array:
+    """Returns a hash per row of the first `keys` columns: the same on every machine, task and run.
+
+    Text is hashed by its bytes, numbers by their 64-bit pattern, null by a mark of its own.
+    """
+    out = np.zeros(columns.rows, np.uint64)
+    for number, column in enumerate(columns.columns[:keys]):
+        valid, has_valid = (_NO_VALID, False) if column.valid is None else (column.valid, True)
+        if column.offsets is not None:
+            hash_strings(column.offsets, column.values, valid, has_valid, out, number == 0)
+        else:
+            hash_int64(key_bits(column.dtype, column.values), valid, has_valid, out, number == 0)
+    return out

@@ -1,4 +1,4 @@
-"""Order columns as 64-bit words whose unsigned order is the order wanted, most significant word first."""
+"""Order columns as 64-bit words whose unsigned order is the order wanted, and rows put into it within groups."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from checkrow.expressions import types
 from checkrow.operators.batch import frozen
 from checkrow.operators.column import Column
 from checkrow.operators.strings import StringTable
-from checkrow_kernels.sort import sortable_floats, sortable_ints, sortable_unsigned
+from checkrow_kernels.sort import group_rows, sort_groups, sortable_floats, sortable_ints, sortable_unsigned
 
 Array = NDArray[Any]
 _SIGN = np.uint64(1 << 63)
@@ -27,6 +27,36 @@ def order_words(columns: Sequence[Column], descending: Sequence[bool]) -> list[A
     """
     words = [w for c, d in zip(columns, descending, strict=True) for w in _words(c, reverse=d)]
     return words if len(words) <= 1 else _packed([_reduced(w) for w in words])
+
+
+def rows_in_order(words: Sequence[Array], gids: Array, starts: Array) -> Array:
+    """Returns row numbers by group and, within each, stably by words.
+
+    Parameters
+    ----------
+    words : sequence of ndarray, shape (rows,), uint64
+        Most significant first (see `order_words`); without any, rows of a group stay as they are.
+    gids : ndarray, shape (rows,), int32
+    starts : ndarray, shape (groups + 1,), int64
+        Where each group begins once rows stand by group.
+    """
+    rows = len(gids)
+    order = np.arange(rows)
+    if not words:
+        return _sorted(np.zeros(rows, np.uint64), order, gids, starts)
+    # Least significant word first; every pass is stable.
+    for word in words[:0:-1]:
+        order = _sorted(word, order, np.zeros(rows, np.int32), np.array([0, rows], np.int64))
+    return _sorted(words[0], order, gids, starts)
+
+
+def _sorted(words: Array, order: Array, gids: Array, starts: Array) -> Array:
+    """Returns the rows of `order` by group and, within a group, stably by word."""
+    out_words, out_rows = np.empty(len(order), np.uint64), np.empty(len(order), np.int64)
+    group_rows(frozen(gids), frozen(words), frozen(order), starts[:-1].copy(), out_words, out_rows)
+    largest = int(np.diff(starts).max()) if len(starts) > 1 else 0
+    sort_groups(out_words, out_rows, frozen(starts), np.empty(largest, np.uint64), np.empty(largest, np.int64))
+    return out_rows
 
 
 def _words(column: Column, *, reverse: bool) -> list[Array]:

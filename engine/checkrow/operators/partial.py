@@ -1,4 +1,4 @@
-"""Filter, compute and pre-aggregate the batches of a slice into one group table."""
+"""Filter, compute and pre-aggregate the batches of a slice into one group table: the groups of one part."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ class PartialAggregate:
         Conditions a row must meet, in order.
     aggregation : Aggregation
         Keys and states over the slice's columns.
+    part : int
+        Which of its parts is kept here.
     ranges : dict
         What statistics say of the slice's integer columns.
     tables : dict
@@ -50,6 +52,7 @@ class PartialAggregate:
         self,
         predicates: tuple[Node, ...],
         aggregation: Aggregation,
+        part: int,
         ranges: dict[str, Interval],
         tables: dict[str, StringTable],
         cache: DriverCache,
@@ -57,14 +60,15 @@ class PartialAggregate:
         fused: bool,
     ) -> None:
         self._predicates = predicates
-        self._aggregation = aggregation
-        self._keys = tuple(node for _, node in aggregation.keys)
+        self._states = aggregation.parts[part].states
+        self._keys = tuple(node for _, node in aggregation.keys_of(part))
+        self._travelling = aggregation.state_columns(part)
         self._cache = cache
         self._tables = {
             number: tables.get(k.name) or StringTable() for number, k in enumerate(self._keys) if types.is_text(k.dtype)
         }
-        self._table = GroupTable(self._layout(ranges), aggregation.states, cache)
-        self._nodes = (*predicates, *self._keys, *aggregation.arguments())
+        self._table = GroupTable(self._layout(ranges), self._states, cache)
+        self._nodes = (*predicates, *self._keys, *aggregation.parts[part].arguments())
         self._columns = columns_of(*self._nodes)
         self._proof = RangeProof(self._nodes)
         self._headroom = _Headroom(self._table)
@@ -82,13 +86,13 @@ class PartialAggregate:
         return layout(keys, tuple(known))
 
     def _can_fuse(self) -> bool:
-        plain = all(fusible(p) for p in self._predicates) and all(fusible_state(s) for s in self._aggregation.states)
+        plain = all(fusible(p) for p in self._predicates) and all(fusible_state(s) for s in self._states)
         return plain and all(fusible(k) or k.op == "col" for k in self._keys) and self._table.layout.words <= 2
 
     def _driver(self, *, masked: bool, unsplit: frozenset[int] = frozenset()) -> Driver:
         plan = self._table.layout
         return aggregate_driver(
-            self._predicates, self._keys, self._aggregation.states, plan.fields, plan.words,
+            self._predicates, self._keys, self._states, plan.fields, plan.words,
             masked=masked or needs_mask(self._nodes), direct=plan.direct, unsplit=unsplit,
         )  # fmt: skip
 
@@ -162,7 +166,7 @@ class PartialAggregate:
             return
         evaluator = Evaluator(kept.arrow, kernel_caller(self._cache, kept))
         gids = self._group_numbers(evaluator, kept)
-        for number, state in enumerate(self._aggregation.states):
+        for number, state in enumerate(self._states):
             columns = tuple(_column(evaluator, kept, a) for a in state.arguments)
             self._table.update(number, gids, columns)
 
@@ -188,7 +192,7 @@ class PartialAggregate:
     # -- result -------------------------------------------------------------------------------------------------------
 
     def flush(self) -> Columns:
-        """Returns the groups so far as columns (see `columns`) and forgets them."""
+        """Returns the groups so far as columns (see `Aggregation.state_columns`) and forgets them."""
         self._table.normalise()
         count = self._table.count
         bits, valid = unpack(self._table.layout, self._table.key_words())
@@ -200,22 +204,10 @@ class PartialAggregate:
             if table is not None and ok is not None:
                 values = np.where(ok != 0, values, np.int32(-1))
             columns.append(Column(node.dtype, values, ok, table=table).spelled())
-        for state, arrays in zip(self._aggregation.states, self._table.arrays, strict=True):
-            columns += [Column(dtype, a[:count]) for dtype, a in zip(state.arrays, arrays, strict=True)]
-        names, _ = self.columns()
+        for number in range(len(self._states)):
+            columns += self._table.state_columns(number)
         self._table.clear()
-        return Columns(names, tuple(columns), count)
-
-    def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Returns names and types of what `flush` gives: keys, then the arrays of every state, named by number."""
-        keys = [(name, node.dtype) for name, node in self._aggregation.keys]
-        states = [
-            (state_name(number, part), dtype)
-            for number, state in enumerate(self._aggregation.states)
-            for part, dtype in enumerate(state.arrays)
-        ]
-        names, dtypes = zip(*keys, *states, strict=True)
-        return names, dtypes
+        return Columns(tuple(name for name, _ in self._travelling), tuple(columns), count)
 
 
 class _Headroom:
@@ -263,11 +255,6 @@ class _Headroom:
         arg = self._args[number]
         found = interval(arg, self._envelope.ranges) if arg is not None else None
         return max(abs(found[0]), abs(found[1]), 2**32) if found is not None else self._LIMIT
-
-
-def state_name(number: int, part: int) -> str:
-    """Returns the exchange name of an array of a state."""
-    return f"#{number}.{part}"
 
 
 def _column(evaluator: Evaluator, batch: Batch, node: Node) -> Column:

@@ -15,13 +15,14 @@ from checkrow.expressions.bounds import Interval
 from checkrow.expressions.nodes import Node
 from checkrow.operators.arrow import from_arrow
 from checkrow.operators.batch import Batch
-from checkrow.operators.column import Columns
+from checkrow.operators.column import Column, Columns
 from checkrow.operators.exchange import MemoryExchange
+from checkrow.operators.keys import hash_keys
 from checkrow.operators.partial import PartialAggregate
 from checkrow.operators.rows import RowPipeline
-from checkrow.operators.scatter import Scatter, hash_keys
+from checkrow.operators.scatter import Scatter
 from checkrow.operators.strings import StringTable
-from checkrow.plan.aggregates import Aggregation
+from checkrow.plan.aggregates import PART, Aggregation
 
 MOST_GROUPS = 1 << 16
 """Groups after which a table is emptied: it should stay near the cores."""
@@ -33,20 +34,24 @@ _HOTTEST = 64
 """How many times the mean partition the rows of one key may fill."""
 
 
-def rows_travel(groups_per_row: float, hottest_share: float, partitions: int, row_words: int, state_words: int) -> bool:
+def rows_travel(
+    groups_per_row: float, hottest_share: float, partitions: int, row_words: int, state_words: int, tables: int
+) -> bool:
     """Tells whether moving all rows is cheaper than moving the states of their groups.
 
     Parameters
     ----------
     groups_per_row : float
-        Groups a table ended with per row that went in.
+        Groups the tables ended with per row that went in.
     hottest_share : float
         Part of the rows that have the most frequent key.
     partitions : int
     row_words, state_words : int
         Eight-byte words of a row's keys and arguments, and of a group's keys and states.
+    tables : int
+        Group tables a row is looked up in.
     """
-    aggregated_ns = _LOOKUP_NS + groups_per_row * (state_words * _MOVE_NS + _MERGE_NS)
+    aggregated_ns = tables * _LOOKUP_NS + groups_per_row * (state_words * _MOVE_NS + _MERGE_NS)
     moved_ns = row_words * _MOVE_NS + _MERGE_NS
     return moved_ns < aggregated_ns and hottest_share * partitions <= _HOTTEST
 
@@ -75,7 +80,10 @@ class Preaggregation:
     ) -> None:
         self._aggregation = aggregation
         self._bits = bits
-        self._partial = PartialAggregate(predicates, aggregation, ranges, tables, cache, fused=fused)
+        self._parts = [
+            PartialAggregate(predicates, aggregation, number, ranges, tables, cache, fused=fused)
+            for number in range(len(aggregation.parts))
+        ]
         self._pipeline = RowPipeline(predicates, aggregation.row_columns(), cache, fused=fused)
         self._out = Scatter(len(aggregation.keys), bits)
         self._rows_moved = 0
@@ -86,33 +94,41 @@ class Preaggregation:
     @property
     def rows_kept(self) -> int:
         """Rows that met all conditions."""
-        return self._rows_moved if self._moving else self._partial.rows_kept
+        return self._rows_moved if self._moving else self._parts[0].rows_kept
 
     def consume(self, batch: Batch) -> None:
         """Adds the rows of a batch."""
         if self._moving:
             self._move(batch)
             return
-        self._partial.consume(batch)
-        full = self._partial.groups > MOST_GROUPS
+        for part in self._parts:
+            part.consume(batch)
+        full = any(part.groups > MOST_GROUPS for part in self._parts)
         if self._held is not None:
             self._held.append(batch)
             if full or len(self._held) >= _PROBE_BATCHES:
                 self._decide(self._held, full=full)
         if full and not self._moving:
-            self._out.add(self._partial.flush())
+            self._flush()
 
     def _decide(self, held: list[Batch], *, full: bool) -> None:
         self._held = None
-        kept = self._partial.rows_kept
+        kept = self.rows_kept
         if not full or not kept:
             return
         first = self._columns(held[0])
-        words = [sum(_words(dtype) for dtype in dtypes) for dtypes in (self._row_types(), self._partial.columns()[1])]
-        ratio = self._partial.groups / kept
-        self._moving = rows_travel(ratio, _hottest_share(first, len(self._aggregation.keys)), 1 << self._bits, *words)
+        travelling = tuple(d for _, d in self._aggregation.travelling())
+        row_words, state_words = (sum(map(_words, dtypes)) for dtypes in (self._row_types(), travelling))
+        ratio = sum(part.groups for part in self._parts) / kept
+        share = _hottest_share(first, len(self._aggregation.keys))
+        self._moving = rows_travel(ratio, share, 1 << self._bits, row_words, state_words, len(self._parts))
         for batch in held if self._moving else ():
             self._move(batch)
+
+    def _flush(self) -> None:
+        for number, part in enumerate(self._parts):
+            groups = part.flush()
+            self._out.add(groups if len(self._parts) == 1 else _widened(groups, self._aggregation, number))
 
     def _row_types(self) -> tuple[str, ...]:
         return tuple(node.dtype for _, node in self._aggregation.row_columns())
@@ -131,8 +147,19 @@ class Preaggregation:
         """Returns all that was taken in, by partition: rows, or keys with the arrays of every state."""
         if self._moving:
             return self._out.finish(tuple(n for n, _ in self._aggregation.row_columns()), self._row_types())
-        self._out.add(self._partial.flush())
-        return self._out.finish(*self._partial.columns())
+        self._flush()
+        names, dtypes = zip(*self._aggregation.travelling(), strict=True)
+        return self._out.finish(names, dtypes)
+
+
+def _widened(groups: Columns, aggregation: Aggregation, part: int) -> Columns:
+    """Returns the groups of one part with the columns of all."""
+    keys = len(aggregation.keys)
+    own = {f"{part}{n}": c for n, c in zip(groups.names[keys:], groups.columns[keys:], strict=True)}
+    own[PART] = Column("int8", np.full(groups.rows, part, np.int8))
+    rest = aggregation.travelling()[keys:]
+    columns = (own[n] if n in own else Column.nulls(d, groups.rows) for n, d in rest)
+    return Columns((*groups.names[:keys], *(n for n, _ in rest)), (*groups.columns[:keys], *columns), groups.rows)
 
 
 def _words(dtype: str) -> int:

@@ -11,8 +11,7 @@ from checkrow.expressions import types
 from checkrow.operators.batch import frozen
 from checkrow.operators.column import Column, Columns
 from checkrow.operators.exchange import MemoryExchange
-from checkrow.operators.keys import key_bits
-from checkrow_kernels.hashing import hash_int64, hash_strings
+from checkrow.operators.keys import hash_keys
 from checkrow_kernels.scatter import (
     count_partitions,
     partition_of,
@@ -24,22 +23,6 @@ from checkrow_kernels.scatter import (
 )  # fmt: skip
 
 Array = NDArray[Any]
-_NO_VALID = np.empty(0, np.uint8)
-
-
-def hash_keys(columns: Columns, keys: int) -> Array:
-    """Returns a hash per row of the first `keys` columns: the same on every machine, task and run.
-
-    Text is hashed by its bytes, numbers by their 64-bit pattern, null by a mark of its own.
-    """
-    out = np.zeros(columns.rows, np.uint64)
-    for number, column in enumerate(columns.columns[:keys]):
-        valid, has_valid = (_NO_VALID, False) if column.valid is None else (column.valid, True)
-        if column.offsets is not None:
-            hash_strings(column.offsets, column.values, valid, has_valid, out, number == 0)
-        else:
-            hash_int64(key_bits(column.dtype, column.values), valid, has_valid, out, number == 0)
-    return out
 
 
 class Scatter:

@@ -125,7 +125,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
     def has_kernel(self) -> bool:
         """Tells whether the stage calls user code while it passes over its source's rows."""
-        own = isinstance(self.sink, ExchangeSink) and any(s.call is not None for s in self.sink.aggregation.states)
+        own = isinstance(self.sink, ExchangeSink) and self.sink.aggregation.has_kernel()
         return own or any(n.op == "kernel" for node in self.nodes() for n in walk(node))
 
     def output_schema(self) -> Schema:

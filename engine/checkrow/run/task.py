@@ -261,7 +261,7 @@ def _coded(stage: Stage) -> tuple[str, ...]:
     """Returns the text columns that arrive as codes: bare group keys, and those that conditions read."""
     if not isinstance(stage.sink, ExchangeSink):
         return ()
-    bare = [k.name for _, k in stage.sink.aggregation.keys if k.op == "col" and types.is_text(k.dtype)]
+    bare = [k.name for k in stage.sink.aggregation.all_keys() if k.op == "col" and types.is_text(k.dtype)]
     if isinstance(stage.source, Exchanged):
         return tuple(dict.fromkeys(bare))
     wanted = {*bare, *columns_of(*stage.predicates)}
