@@ -14,7 +14,7 @@ import pytest
 
 from checkrow.storage.swap import swap
 
-CALLS = ("link", "fsync", "rename", "replace", "unlink", "mkdir", "rmdir", "chmod", "write")
+CALLS = ("link", "fsync", "rename", "replace", "unlink", "mkdir", "rmdir", "chmod", "chown", "write")
 
 
 class Killed(BaseException):

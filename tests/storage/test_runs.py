@@ -73,36 +73,37 @@ def test_a_recorded_plan_is_never_replaced(store: PosixStore) -> None:
     assert read_run(store, "r1").fingerprint == "f"
 
 
-def test_one_driver_at_a_time_in_one_process(tmp_path: Path) -> None:
-    with lock_instance(tmp_path / "c", "i1"):
-        with pytest.raises(AlreadyRunning, match="running already"), lock_instance(tmp_path / "c", "i1"):
+def test_one_driver_at_a_time_in_one_process(store: PosixStore) -> None:
+    with lock_instance(store, "i1"):
+        with pytest.raises(AlreadyRunning, match="running already"), lock_instance(store, "i1"):
             pass
-        with lock_instance(tmp_path / "c", "i2"):
+        with lock_instance(store, "i2"):
             pass
-    with lock_instance(tmp_path / "c", "i1"):
+    with lock_instance(store, "i1"):
         pass
 
 
 HOLDER = """
 import sys, pathlib
 from checkrow.storage.runs import lock_instance
-with lock_instance(pathlib.Path(sys.argv[1]), "i1"):
+from checkrow.storage.store import PosixStore
+with lock_instance(PosixStore(pathlib.Path(sys.argv[1])), "i1"):
     print("held", flush=True)
     sys.stdin.read()
 """
 
 
-def test_a_lock_of_another_process_names_it_and_ends_with_it(tmp_path: Path) -> None:
+def test_a_lock_of_another_process_names_it_and_ends_with_it(store: PosixStore) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(tmp_path / "c")],
+        [sys.executable, "-c", HOLDER, str(store.root)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         env=environment(PYTHONPATH=":".join(p for p in sys.path if p)),
     ) as holder:  # fmt: skip
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(AlreadyRunning, match=f"process {holder.pid} on "), lock_instance(tmp_path / "c", "i1"):
+        with pytest.raises(AlreadyRunning, match=f"process {holder.pid} on "), lock_instance(store, "i1"):
             pass
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-    with lock_instance(tmp_path / "c", "i1"):
+    with lock_instance(store, "i1"):
         pass

@@ -91,6 +91,7 @@ class TestStoreVerbs:
 
     def test_reveal_is_idempotent(self, store: Store, tmp_path: Path) -> None:
         final = tmp_path / "data" / "day=1" / "f.parquet"
+        final.parent.mkdir(parents=True)
         sha256 = _staged(store, "s/1", b"content")
         store.reveal("s/1", final, sha256)
         store.reveal("s/1", final, sha256)

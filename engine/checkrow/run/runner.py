@@ -164,7 +164,7 @@ class _Writing:
     def run(self) -> RunOutcome:
         records = roll_forward(self._root)
         instance_id = self._instance.identity(self._dataset)
-        with lock_instance(self._root.control, instance_id):
+        with lock_instance(self._store, instance_id):
             generation = max((r.generation for r in records if r.instance == instance_id), default=0)
             committed = next((r for r in records if r.instance == instance_id and r.generation == generation), None)
             if committed is not None and not self._options.force:
@@ -295,8 +295,7 @@ class _Writing:
     @contextlib.contextmanager
     def _logged(self, run: str) -> Iterator[Listener]:
         """Yields the run's listener, which also keeps the events as JSON lines."""
-        path = self._store.path(f"runs/{run}/events.jsonl")
-        with path.open("ab") as file:
+        with self._store.open_shared(f"runs/{run}/events.jsonl") as file:
 
             def keep(event: Event) -> None:
                 file.write(msgspec.json.encode(event) + b"\n")

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from checkrow.errors import StorageError
+from checkrow.storage.access import follow, is_ours
 from checkrow.storage.log import OUTPUT, CommitLog, CommitRecord, FileEntry
 from checkrow.storage.roots import DatasetRoot, holds_files
 from checkrow.storage.store import PosixStore, make_directories, sync_directory, typed_errors
@@ -30,7 +31,7 @@ def roll_forward(root: DatasetRoot) -> tuple[CommitRecord, ...]:
     records = log.read()
     ended = list(records[-1:])  # a crash may come between its marker and the removal of its staged names
     if len(log.revealed()) < len(records):
-        with _one_process(root.control):
+        with _one_process(root.store):
             shown = log.revealed()
             for record in records:
                 if record.number not in shown:
@@ -47,16 +48,23 @@ def _reveal(root: DatasetRoot, record: CommitRecord) -> None:
     if record.mode == "replace":
         _replace(root, record)
     else:
-        _link_all(root.store, record, root.data)
+        _link_all(root, record, root.data)
 
 
-def _link_all(store: PosixStore, record: CommitRecord, target: Path) -> None:
+def _link_all(root: DatasetRoot, record: CommitRecord, target: Path) -> None:
+    adds = record.outputs[OUTPUT].adds
+    directories = sorted({target, *(d for e in adds for d in (target / e.path).parents if target in d.parents)})
+    like = root.data if root.data.is_dir() else root.control
     with typed_errors(f"cannot publish to {target}"):
-        make_directories(target)
-    for entry in record.outputs[OUTPUT].adds:
-        store.reveal(record.staged[entry.path], target / entry.path, entry.sha256)
+        make_directories(root.data.parent)
+        for directory in directories:
+            make_directories(directory, like)
+            if is_ours(directory):
+                follow(directory, like)  # a crash may have come between making it and giving it its mode
+    for entry in adds:
+        root.store.reveal(record.staged[entry.path], target / entry.path, entry.sha256)
     with typed_errors(f"cannot publish to {target}"):
-        for directory in sorted({(target / e.path).parent for e in record.outputs[OUTPUT].adds}):
+        for directory in directories:
             sync_directory(directory)
 
 
@@ -72,9 +80,8 @@ def _replace(root: DatasetRoot, record: CommitRecord) -> None:
     if not fresh.is_dir() and _holds_adds(root, record):
         return  # a first replacement was renamed into place; only its marker is missing
     if not _swapped(root, record, fresh):
-        _link_all(root.store, record, fresh)
+        _link_all(root, record, fresh)
         with typed_errors(f"cannot replace {root.data}"):
-            fresh.chmod(root.data.stat().st_mode & 0o7777)
             swap(fresh, root.data)
             sync_directory(root.data.parent)
     with typed_errors(f"cannot retire the files of {root.data}"):
@@ -99,7 +106,7 @@ def _data_files(tree: Path) -> list[Path]:
 
 def _first(root: DatasetRoot, record: CommitRecord, fresh: Path) -> None:
     """Shows a first replacement, with nothing there to swap, in one step too."""
-    _link_all(root.store, record, fresh)
+    _link_all(root, record, fresh)
     with typed_errors(f"cannot publish {root.data}"):
         make_directories(root.data.parent)
         fresh.rename(root.data)
@@ -120,8 +127,8 @@ def _holds_adds(root: DatasetRoot, record: CommitRecord) -> bool:
 
 
 @contextlib.contextmanager
-def _one_process(control: Path) -> Iterator[None]:
-    with (control / "reveal.lock").open("a") as lock:
+def _one_process(store: PosixStore) -> Iterator[None]:
+    with store.open_shared("reveal.lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

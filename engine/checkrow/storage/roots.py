@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from checkrow.errors import ConfigError, CorruptControlFile, PermissionRefused, StoreCapabilityError
+from checkrow.storage.access import follow, is_ours
 from checkrow.storage.control import MAJOR, decode, encode
 from checkrow.storage.store import PosixStore, is_local, local_path, make_directories, typed_errors
 from checkrow.storage.swap import exchange_works
@@ -115,6 +116,7 @@ def ensure_identity(root: DatasetRoot, created_at: str) -> Identity:
     """
     known = read_identity(root)
     if known is not None:
+        _follow_data(root)
         return known
     if holds_files(root.data):
         raise ConfigError(
@@ -127,6 +129,7 @@ def ensure_identity(root: DatasetRoot, created_at: str) -> Identity:
         )
     with typed_errors(f"cannot create {root.control}"):
         make_directories(root.control)
+        _follow_data(root)
         _try_link(root)
         made = Identity(dataset=uuid.uuid4().hex, created_at=created_at)
         root.store.put_if_absent(_IDENTITY, encode(made))
@@ -134,6 +137,13 @@ def ensure_identity(root: DatasetRoot, created_at: str) -> Identity:
     if found is None:
         raise PermissionRefused(f"{root.control} cannot be read back after it was written; check its permissions")
     return found
+
+
+def _follow_data(root: DatasetRoot) -> None:
+    """Gives the control root the mode and group of the data root, once there is one."""
+    if root.data.is_dir() and is_ours(root.control):
+        with typed_errors(f"cannot change the mode of {root.control}"):
+            follow(root.control, root.data)
 
 
 def _try_link(root: DatasetRoot) -> None:

@@ -7,14 +7,13 @@ import fcntl
 import os
 import platform
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from checkrow.errors import AlreadyRunning, CorruptControlFile
 from checkrow.storage.control import MAJOR, decode, encode
-from checkrow.storage.store import PosixStore, make_directories, typed_errors
+from checkrow.storage.store import PosixStore
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +89,7 @@ def put_stage(store: PosixStore, run: str, stage: int, tasks: list[dict[str, Any
 
 
 @contextlib.contextmanager
-def lock_instance(control: Path, token: str) -> Iterator[None]:
+def lock_instance(store: PosixStore, instance: str) -> Iterator[None]:
     """Holds the right to drive an instance in this process; the system releases it when the process ends.
 
     The lock saves work; correctness comes from the log.
@@ -100,19 +99,16 @@ def lock_instance(control: Path, token: str) -> Iterator[None]:
     AlreadyRunning
         If another process drives the instance now.
     """
-    with typed_errors(f"cannot lock {control}"):
-        make_directories(control / "locks")
-        file = (control / "locks" / f"{token}.lock").open("a+", encoding="utf-8")
-    with file:
+    with store.open_shared(f"locks/{instance}.lock") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
             raise AlreadyRunning(
-                f"this job is running already ({file.read().strip()}); wait for it or stop it"
+                f"this job is running already ({file.read().decode().strip()}); wait for it or stop it"
             ) from None
         file.seek(0)
         file.truncate()
-        file.write(f"process {os.getpid()} on {platform.node()}")
+        file.write(f"process {os.getpid()} on {platform.node()}".encode())
         file.flush()
         yield

@@ -17,12 +17,13 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import fsspec
 import msgspec
 
 from checkrow.errors import CommitConflict, ConfigError, DiskFull, InputChanged, PermissionRefused, StorageError
+from checkrow.storage.access import follow
 
 
 class Outcome(enum.Enum):
@@ -93,8 +94,8 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def make_directories(path: Path) -> None:
-    """Creates a directory and its parents durably."""
+def make_directories(path: Path, like: Path | None = None) -> None:
+    """Creates a directory and its parents durably; new ones follow the mode and group of the root `like`."""
     missing = []
     while not path.is_dir():
         missing.append(path)
@@ -102,11 +103,13 @@ def make_directories(path: Path) -> None:
     for directory in reversed(missing):
         with contextlib.suppress(FileExistsError):
             directory.mkdir()
+            if like is not None:
+                follow(directory, like)
         sync_directory(directory.parent)
 
 
 class PosixStore:
-    """A directory on a local or shared POSIX file system with hard links."""
+    """A directory on a local or shared POSIX file system with hard links; its mode and group are those of all keys."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -118,14 +121,19 @@ class PosixStore:
             raise StorageError(f"the key {key!r} is not a plain relative path")
         return self.root.joinpath(*parts)
 
+    def _make_room(self, path: Path) -> None:
+        """Makes the directories of a key; a new root has the mode that the process gives."""
+        make_directories(self.root)
+        make_directories(path.parent, self.root)
+
     def put_if_absent(self, key: str, data: bytes) -> Outcome:
         """Creates a key unless it exists; the same bytes there count as one's own."""
         final = self.path(key)
         with typed_errors(f"cannot write {final}"):
-            make_directories(final.parent)
+            self._make_room(final)
             draft = final.with_name(f"{final.name}.tmp-{secrets.token_hex(8)}")
             try:
-                _write_durably(draft, data)
+                _write_durably(draft, data, self.root)
                 os.link(draft, final)
             except FileExistsError:
                 return Outcome.MINE_ALREADY if final.read_bytes() == data else Outcome.OTHER
@@ -157,10 +165,11 @@ class PosixStore:
         """Opens a key for writing; it exists, complete and durable, only when the block ends well."""
         final = self.path(key)
         with typed_errors(f"cannot write {final}"):
-            make_directories(final.parent)
+            self._make_room(final)
             staged = StagedFile(final.with_name(f"{final.name}.tmp-{secrets.token_hex(8)}"))
             try:
                 yield staged
+                follow(staged.path, self.root)
                 staged.size_bytes, staged.sha256 = digest_file(staged.path)
                 _sync_file(staged.path)
                 staged.path.replace(final)
@@ -171,13 +180,14 @@ class PosixStore:
     def reveal(self, staged: str, final: Path, sha256: str) -> None:
         """Makes a staged key appear under its final name, idempotently and never replacing anything.
 
+        The directory of the final name must exist.
+
         Raises
         ------
         CommitConflict
             If another file has the final name.
         """
         with typed_errors(f"cannot publish {final}"):
-            make_directories(final.parent)
             try:
                 os.link(self.path(staged), final, follow_symlinks=False)
             except FileExistsError:
@@ -191,13 +201,27 @@ class PosixStore:
         """Gives up a staged key."""
         self.delete(key)
 
+    def open_shared(self, key: str) -> BinaryIO:
+        """Opens a file that several processes lock or append to, making it if need be; it decides nothing."""
+        path = self.path(key)
+        with typed_errors(f"cannot open {path}"):
+            self._make_room(path)
+            try:
+                file = path.open("xb")
+            except FileExistsError:
+                return path.open("a+b")
+            with file:
+                follow(path, self.root)
+            return path.open("a+b")
 
-def _write_durably(path: Path, data: bytes) -> None:
+
+def _write_durably(path: Path, data: bytes, root: Path) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         view = memoryview(data)
         while view:
             view = view[os.write(descriptor, view) :]
+        follow(path, root)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
