@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 import checkrow as cr
@@ -229,3 +230,20 @@ def test_fingerprint_follows_helpers_and_constants_not_comments() -> None:
     assert make("C = 2\n\n\ndef g(x):\n    # why\n    return x + C\ndef f(x):\n    return g(x)\n") == base
     assert make("C = 3\ndef g(x):\n    return x + C\ndef f(x):\n    return g(x)\n") != base
     assert make("C = 2\ndef g(x):\n    return x - C\ndef f(x):\n    return g(x)\n") != base
+
+
+@cr.row_kernel(returns={"same": pa.uint64(), "square": pa.int64(), "odd": pa.bool_()})
+def beyond_doubles(a, c):
+    return a, c * c, a & 1
+
+
+@pytest.mark.parametrize("null", [[], [None]])
+def test_a_null_elsewhere_does_not_make_integers_pass_through_floats(tmp_path: Path, null: list[None]) -> None:
+    # The branch for null arguments held an int64 zero; unified with uint64 it made every result a double.
+    a, c = [2**53 + 1, 2**64 - 1, 4], [200_000_001, 3_037_000_499, 1]
+    table = pa.table({"a": pa.array(a + null, pa.uint64()), "c": pa.array(c + null, pa.uint32())})
+    pa.parquet.write_table(table, tmp_path / "a.parquet")
+    found = cr.scan(str(tmp_path / "a.parquet")).map(beyond_doubles).collect()
+    assert found["same"].to_pylist() == a + null
+    assert found["square"].to_pylist() == [x * x for x in c] + null
+    assert found["odd"].to_pylist() == [x % 2 == 1 for x in a] + null

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import msgspec
 import pyarrow as pa
 
 from checkrow.expressions import types
@@ -276,18 +277,10 @@ class Body:
         if spec is None:
             raise AssertionError("a kernel node without its kernel")
         result = self._call(node, spec)
-        output = int(node.value or 0)
-        dtype = spec.returns[output].dtype
-        picked = result.name if len(spec.returns) == 1 else f"{result.name}[{output}]"
-        name = self.fresh()
-        self.line(f"{name} = {picked} != 0" if dtype == "bool" else f"{name} = {picked}")
-        if types.may_leave(dtype):
-            self._check_range(node, name, dtype)
-        if dtype != "bool":
-            self.line(f"{name} = {scalar_type(dtype)}({name})")
-        return Value(name, result.valid)
+        return Value(f"{result.name}_{int(node.value or 0)}", result.valid)
 
     def _call(self, node: Node, spec: KernelSpec) -> Value:
+        """Returns the stem of the variables that hold a call's outputs, and its validity."""
         shared = Node("call", args=node.args, kernel=spec, parameters=node.parameters)
         for scope in self._scopes:
             if shared in scope:
@@ -300,28 +293,32 @@ class Body:
             names.append(f"q{len(self.parameters)}")
             self.parameters.append(parameter)
         text = f"k{self.kernels.index(spec)}({', '.join(names)})"
-        valid = self._all_valid(args)
-        made = Value(self.fresh(), valid)
-        if valid == "True":
-            self.line(f"{made.name} = {text}")
-        elif spec.nulls == "forbid":
+        made = Value(self.fresh(), self._all_valid(args))
+        if made.valid != "True" and spec.nulls == "forbid":
             self.ranged.append(node)
-            with self.block(f"if not {valid}:"):
+            with self.block(f"if not {made.valid}:"):
                 self.stop(NULL_FORBIDDEN, len(self.ranged) - 1)
-            self.line(f"{made.name} = {text}")
             made = Value(made.name)
+        if made.valid == "True":
+            self._outputs(node, spec, made.name, text)
         else:
-            self._guarded_call(spec, made, text)
+            with self.block(f"if {made.valid}:"):
+                self._outputs(node, spec, made.name, text)
+            with self.block("else:"):
+                for j, field in enumerate(spec.returns):
+                    self.line(f"{made.name}_{j} = {scalar_type(field.dtype)}(0)")
         self._scopes[-1][shared] = made
         return made
 
-    def _guarded_call(self, spec: KernelSpec, made: Value, text: str) -> None:
-        zeros = [f"{scalar_type(f.dtype)}(0)" for f in spec.returns]
-        empty = zeros[0] if len(zeros) == 1 else f"({', '.join(zeros)})"
-        with self.block(f"if {made.valid}:"):
-            self.line(f"{made.name} = {text}")
-        with self.block("else:"):
-            self.line(f"{made.name} = {empty}")
+    def _outputs(self, node: Node, spec: KernelSpec, stem: str, text: str) -> None:
+        """Calls a kernel and converts its results at once: unified with a zero first, an integer may become a float."""
+        self.line(f"{stem} = {text}")
+        for j, field in enumerate(spec.returns):
+            picked = stem if len(spec.returns) == 1 else f"{stem}[{j}]"
+            if types.may_leave(field.dtype):
+                self._check_range(msgspec.structs.replace(node, value=j), picked, field.dtype)
+            text = f"{picked} != 0" if field.dtype == "bool" else f"{scalar_type(field.dtype)}({picked})"
+            self.line(f"{stem}_{j} = {text}")
 
     def _check_range(self, node: Node, name: str, dtype: str) -> None:
         low, high = types.integer_range(dtype)
