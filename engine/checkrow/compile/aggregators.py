@@ -39,7 +39,9 @@ def merge_driver(call: KernelCall, *, counted: bool) -> Driver:
             body.line(f"{name}[h] = {other}[i]")
         body.line("continue")
     given = [own_state(call, [f"{n}[h]" for n in names]), own_state(call, [f"{o}[i]" for o in others])]
-    body.line(f"r = {method_text(body, call, 'merge', given)}")
+    text = method_text(body, call, "merge", given)
+    body.calling(call.method("merge"))
+    body.line(f"r = {text}")
     store(body, call, "r", [f"{n}[h]" for n in names])
     if counted:
         body.line(f"{names[-1]}[h] += {others[-1]}[i]")
@@ -53,7 +55,9 @@ def finish_driver(call: KernelCall, *, counted: bool) -> Driver:
     if counted:
         with body.block(f"if {names[-1]}[i] == 0:"):
             body.line("continue")
-    body.line(f"r = {method_text(body, call, 'finish', [own_state(call, [f'{n}[i]' for n in names])])}")
+    text = method_text(body, call, "finish", [own_state(call, [f"{n}[i]" for n in names])])
+    body.calling(call.method("finish"))
+    body.line(f"r = {text}")
     if field.dtype == "bool":
         body.line("out[i] = 1 if r else 0")
     else:

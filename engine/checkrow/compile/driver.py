@@ -32,9 +32,10 @@ class KeyField:
 class Driver:
     """A generated loop and how to call it.
 
-    `inputs` are the nodes whose arrays are passed first (values, then validity in the masked variant); `literals` and
-    `parameters` follow as scalars. `checked` are the nodes a status detail points to. `digest` is the identity of the
-    machine code: text, types of all arguments, and kernels.
+    Arguments: first and last row; `at`, two int64 where the driver notes the row and the call of user code (one of
+    `calls`) it is at; the arrays of `inputs` (values, then validity in the masked variant); `literals` and
+    `parameters` as scalars; then what each kind of driver says. `checked` are the nodes a status detail points to.
+    `digest` is the identity of the machine code: text, types of all arguments, and kernels.
     """
 
     source: str
@@ -43,6 +44,7 @@ class Driver:
     literals: tuple[Node, ...]
     parameters: tuple[tuple[str, int | float | bool], ...]
     kernels: tuple[KernelSpec, ...]
+    calls: tuple[KernelSpec, ...]
     checked: tuple[Node, ...]
     digest: str
 
@@ -167,7 +169,7 @@ def _emit_lookup(body: Body, words: int, *, direct: bool) -> None:
 
 def assembled(body: Body, tail: list[str], end: list[str], begin: list[str] | None = None) -> Driver:
     """Returns the driver that runs a body for rows `start` to `stop`; `tail` are its last arguments."""
-    heads = ["start", "stop"]
+    heads = ["start", "stop", "at"]
     for j, node in enumerate(body.inputs):
         heads.append(f"c{j}")
         if body.masked and node.nullable:
@@ -182,7 +184,8 @@ def assembled(body: Body, tail: list[str], end: list[str], begin: list[str] | No
         *(f"    {b}" for b in begin or []),
         # Unsigned indices: signed ones cost a wrap-around test at every access.
         "    for i in range(np.uint64(start), np.uint64(stop)):",
-        *body.lines,
+        *(["        at[0] = i"] if body.calls else []),
+        *(line for line in body.lines if len(body.calls) > 1 or line.strip() != "at[1] = 0"),
         *(f"    {e}" for e in end),
     ]
     source = "\n".join(lines) + "\n"
@@ -197,6 +200,7 @@ def assembled(body: Body, tail: list[str], end: list[str], begin: list[str] | No
         literals=tuple(body.literals),
         parameters=tuple(body.parameters),
         kernels=tuple(body.kernels),
+        calls=tuple(body.calls),
         checked=tuple(body.ranged),
     )
 

@@ -86,6 +86,7 @@ class Body:
         self.inputs: dict[Node, int] = {}
         self.literals: list[Node] = []
         self.kernels: list[KernelSpec] = []
+        self.calls: list[KernelSpec] = []
         self.parameters: list[tuple[str, int | float | bool]] = []
         self.ranged: list[Node] = []
         self.before_return = ""
@@ -117,6 +118,11 @@ class Body:
         if self.before_return:
             self.line(self.before_return)
         self.line(f"return np.int64(i), {status}, {detail}")
+
+    def calling(self, spec: KernelSpec) -> None:
+        """Notes, before a call of the user's code, which call it is, so that what it raises can be told apart."""
+        self.line(f"at[1] = {len(self.calls)}")
+        self.calls.append(spec)
 
     def fresh(self) -> str:
         """Returns a new variable name."""
@@ -312,6 +318,7 @@ class Body:
 
     def _outputs(self, node: Node, spec: KernelSpec, stem: str, text: str) -> None:
         """Calls a kernel and converts its results at once: unified with a zero first, an integer may become a float."""
+        self.calling(spec)
         self.line(f"{stem} = {text}")
         for j, field in enumerate(spec.returns):
             picked = stem if len(spec.returns) == 1 else f"{stem}[{j}]"

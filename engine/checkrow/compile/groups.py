@@ -29,7 +29,7 @@ _ROOM = {
 def group_driver(call: KernelCall) -> Driver:
     """Returns the driver that calls a kernel for a range of groups.
 
-    Its arguments are: first and last group, `starts` of all groups, per kernel argument an array in group order
+    Its arguments are: first and last group, `at`, `starts` of all groups, per kernel argument an array in group order
     (values, or the validity of a column), the parameters, `limit` (most rows a group may give, 0: as many as it has),
     `capacity` of the outputs, `state` (one int64: rows written), `group_of` (int32: group of each row written), the
     outputs.
@@ -48,13 +48,14 @@ def group_driver(call: KernelCall) -> Driver:
         "if n + m > capacity:",
         "    state[0] = n",
         f"    return g, {FULL}, 0",
+        "at[0] = g",
         f"r = k0({', '.join(_arguments(spec, arrays))})",
         *_results(spec, writes=writes),
         "for i in range(n, n + m):",
         "    group_of[i] = g",
         "n += m",
     ]
-    head = ["first", "last", "starts", *(f"c{j}" for j in range(len(arrays)))]
+    head = ["first", "last", "at", "starts", *(f"c{j}" for j in range(len(arrays)))]
     head += [f"q{j}" for j in range(len(call.parameters))]
     head += ["limit", "capacity", "state", "group_of", *(f"o{j}" for j in range(len(spec.returns)))]
     fields = ", ".join(repr(f.name) for f in spec.returns)
@@ -74,7 +75,8 @@ def group_driver(call: KernelCall) -> Driver:
     return Driver(
         source=source,
         digest=hashlib.sha256(repr((source, kinds, spec.fingerprint, spec.function, values)).encode()).hexdigest()[:24],
-        masked=False, inputs=inputs, literals=(), parameters=call.parameters, kernels=(spec,), checked=(),
+        masked=False, inputs=inputs, literals=(), parameters=call.parameters, kernels=(spec,), calls=(spec,),
+        checked=(),
     )  # fmt: skip
 
 

@@ -89,7 +89,9 @@ def emit_own_update(body: Body, state: State, arrays: list[str]) -> None:
     valid = list(dict.fromkeys(v.valid for v in values if v.valid != "True"))
     with body.block(f"if {' and '.join(valid) or 'True'}:"):
         given = [own_state(call, [f"{a}[h]" for a in arrays]), *(v.name for v in values)]
-        body.line(f"r = {method_text(body, call, 'update', given)}")
+        text = method_text(body, call, "update", given)
+        body.calling(call.method("update"))
+        body.line(f"r = {text}")
         store(body, call, "r", [f"{a}[h]" for a in arrays])
         if state.counted:
             body.line(f"{arrays[-1]}[h] += 1")

@@ -11,11 +11,11 @@ from checkrow.compile.aggregators import finish_driver, merge_driver, update_dri
 from checkrow.compile.cache import DriverCache
 from checkrow.compile.driver import Driver
 from checkrow.compile.emit import OUT_OF_RANGE
-from checkrow.errors import ArithmeticRangeError, KernelRowError
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelCall
 from checkrow.operators.batch import frozen
 from checkrow.operators.column import Column
+from checkrow.operators.drive import KernelFailed, drive
 from checkrow.operators.fuse import scalar_arguments
 from checkrow.plan.aggregates import State
 
@@ -66,13 +66,12 @@ class OwnState:
         return Column(field.dtype, out, valid)
 
     def _run(self, driver: Driver, rows: int, given: list[Array], tail: tuple[object, ...]) -> None:
-        args = (0, rows, *given, *scalar_arguments(driver), *tail)
-        function = self._cache.prepare(driver, args)
-        spec = driver.kernels[-1]
-        where = f"aggregator {spec.name!r} ({spec.place}), {spec.entry}(),"
+        spec = driver.calls[0]
+        where = f"{spec.entry}() of an aggregator:"
         try:
-            _, status, _ = function(*args)
-        except Exception as error:  # noqa: BLE001  # whatever the user's code raises
-            raise KernelRowError(f"{where} raised {type(error).__name__}: {error}") from None
+            _, status, _ = drive(self._cache, driver, 0, rows, (*given, *scalar_arguments(driver), *tail))
+        except KernelFailed as failed:
+            raise failed.located(where) from None
         if status == OUT_OF_RANGE:
-            raise ArithmeticRangeError(f"{where} returned a value that does not fit {spec.returns[0].dtype}")
+            message = f"returned a value that does not fit {spec.returns[0].dtype}"
+            raise KernelFailed(0, spec, "OutOfRange", message).located(where)

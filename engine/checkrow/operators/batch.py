@@ -95,6 +95,10 @@ class Batch:
         """Returns the number of a row within `origin`."""
         return self._numbers(row) if self._numbers is not None else self.first_row + row
 
+    def place(self, row: int) -> str:
+        """Returns where a row stands, as messages begin."""
+        return f"{self.origin}, row {self.row_number(row)}:"
+
     def has_nulls(self, names: tuple[str, ...]) -> bool:
         """Tells whether one of some columns holds a null here."""
         return any(self._raw.column(name).null_count for name in names)

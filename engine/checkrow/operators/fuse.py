@@ -1,4 +1,4 @@
-"""Deciding batch by batch whether the fused driver may run, and calling it.
+"""Deciding batch by batch whether the fused driver may run, and what it is given.
 
 The fused tier computes in 64 bits without tests in the loop; it runs on a batch only when interval arithmetic over the
 batch's actual values proves that nothing can wrap. Otherwise the vectorised tier, which checks, takes the batch.
@@ -6,19 +6,15 @@ batch's actual values proves that nothing can wrap. Otherwise the vectorised tie
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from checkrow.compile.cache import DriverCache
 from checkrow.compile.driver import Driver, literal_argument
-from checkrow.compile.emit import NULL_FORBIDDEN, OUT_OF_RANGE, fusible
-from checkrow.errors import ArithmeticRangeError, KernelRowError
+from checkrow.compile.emit import fusible
 from checkrow.expressions import types
 from checkrow.expressions.bounds import INT64, Interval, interval, stored_interval
-from checkrow.expressions.expression import render
 from checkrow.expressions.nodes import Node, columns_of, walk
 from checkrow.operators.batch import Batch, frozen
 
@@ -108,53 +104,3 @@ def _parameter(value: float | bool) -> object:
     if isinstance(value, bool):
         return np.bool_(value)
     return np.int64(value) if isinstance(value, int) else np.float64(value)
-
-
-def stopped(driver: Driver, batch: Batch, row: int, status: int, detail: int) -> Exception:
-    """Returns the error for a driver that stopped at a row."""
-    node = driver.checked[detail]
-    kernel = node.kernel
-    where = f"{batch.origin}, row {batch.row_number(row)}"
-    name = kernel.name if kernel else render(node)
-    if status == NULL_FORBIDDEN:
-        names = ", ".join(columns_of(node))
-        return KernelRowError(f"{where}: kernel {name!r} forbids nulls but one of its columns ({names}) is null there")
-    if status == OUT_OF_RANGE and kernel is not None:
-        dtype = kernel.returns[int(node.value or 0)].dtype
-        return ArithmeticRangeError(f"{where}: kernel {name!r} returned a value that does not fit {dtype}")
-    return ArithmeticRangeError(f"{where}: {name} does not fit {node.dtype}")
-
-
-def run_driver(
-    cache: DriverCache, driver: Driver, args: tuple[object, ...], batch: Batch, written: Array | None = None
-) -> tuple[int, int, int]:
-    """Runs a driver once; an exception of the user's code becomes a KernelRowError that names the row.
-
-    `written` counts the rows in the driver's outputs, which have room for the batch once.
-    """
-    function = cache.prepare(driver, args)
-    try:
-        row, status, detail = function(*args)
-    except Exception:  # noqa: BLE001  # whatever the user's kernel raises
-        raise _row_error(function, driver, args, batch, written) from None
-    return int(row), int(status), int(detail)
-
-
-def _row_error(
-    function: Callable[..., tuple[int, int, int]],
-    driver: Driver,
-    args: tuple[object, ...],
-    batch: Batch,
-    written: Array | None,
-) -> KernelRowError:
-    """Finds the first row on which the user's code raises, with the same machine code one row at a time."""
-    name = "kernel " + " or ".join(f"{spec.name!r} ({spec.place})" for spec in driver.kernels)
-    for row in range(batch.rows):
-        if written is not None:
-            written[0] = 0
-        try:
-            function(row, row + 1, *args[2:])
-        except Exception as error:  # noqa: BLE001  # whatever the user's kernel raises
-            where = f"{batch.origin}, row {batch.row_number(row)}"
-            return KernelRowError(f"{where}: {name} raised {type(error).__name__}: {error}")
-    return KernelRowError(f"{batch.origin}: {name} raised on a batch but on none of its rows; a kernel must be pure")

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 
 from checkrow.compile.cache import DriverCache
 from checkrow.compile.driver import DONE, FULL, Driver
-from checkrow.compile.emit import OUT_OF_RANGE
 from checkrow.compile.groups import WRONG_LENGTH, WRONG_ROWS, array_arguments, group_driver
-from checkrow.errors import ArithmeticRangeError, KernelRowError, KernelTypeError
 from checkrow.expressions import types
-from checkrow.kernels.group import EXPAND, REDUCE
+from checkrow.kernels.group import EXPAND, MAP, REDUCE
 from checkrow.operators.arrow import to_arrow
 from checkrow.operators.batch import frozen
 from checkrow.operators.column import Column, Columns
+from checkrow.operators.drive import KernelFailed, drive
 from checkrow.operators.fuse import scalar_arguments
 from checkrow.operators.grouping import GroupTable
 from checkrow.operators.key_columns import KeyColumns
@@ -128,10 +127,9 @@ class GroupCaller:
             return
         at = int(np.flatnonzero(valid[groups.rows] == 0)[0])
         group = int(np.searchsorted(groups.starts, at, side="right")) - 1
-        raise KernelRowError(
-            f"{self._where(groups, group)} forbids nulls but column {name!r} holds one; "
-            f"give nulls={{{name!r}: value}} or an argument {name}_valid"
-        )
+        what = f"forbids nulls but column {name!r} holds one"
+        hint = f"; give nulls={{{name!r}: value}} or an argument {name}_valid"
+        raise KernelFailed(group, self._spec, "NullForbidden", what).located(self._place(groups, group), hint)
 
     def _drive(self, groups: _Groups, arrays: list[Array]) -> Iterator[Columns]:
         spec = self._spec
@@ -139,13 +137,13 @@ class GroupCaller:
         state = np.zeros(1, np.int64)
         group = 0
         while True:
-            args = (
-                group, groups.count, frozen(groups.starts), *arrays, *scalar_arguments(self._driver),
+            given = (
+                frozen(groups.starts), *arrays, *scalar_arguments(self._driver),
                 spec.max_rows or 0, len(self._group_of), state, self._group_of, *self._out,
             )  # fmt: skip
-            group, status, detail = self._call(args, groups)
+            group, status, detail = self._call(group, given, groups)
             if status not in {DONE, FULL}:
-                raise self._broken(groups, group, status, detail)
+                raise self._broken(groups, group, status, detail).located(self._place(groups, group))
             if state[0]:
                 yield self._flush(groups, int(state[0]))
             state[0] = 0
@@ -161,17 +159,18 @@ class GroupCaller:
             ]
             self._out = [np.empty(capacity, k) for k in kinds]
 
-    def _call(self, args: tuple[Any, ...], groups: _Groups) -> tuple[int, int, int]:
-        function = self._cache.prepare(self._driver, args)
-        if self._spec.shape == EXPAND or self._spec.shape == "map":
+    def _call(self, group: int, given: tuple[Any, ...], groups: _Groups) -> tuple[int, int, int]:
+        if self._spec.shape in {EXPAND, MAP}:
             # What a kernel leaves unwritten is 0, not what an earlier group left there.
             for out in self._out:
                 out[:] = 0
         try:
-            group, status, detail = function(*args)
-        except Exception:  # noqa: BLE001  # whatever the user's kernel raises
-            raise self._raised(function, args, groups) from None
-        return int(group), int(status), int(detail)
+            return drive(self._cache, self._driver, group, groups.count, given)
+        except KernelFailed as failed:
+            hint = ""
+            if failed.reason == "IndexError" and self._spec.shape == EXPAND:
+                hint = "; `out` has room for as many rows as the group has, or for max_rows="
+            raise failed.located(self._place(groups, failed.row), hint) from None
 
     def _flush(self, groups: _Groups, count: int) -> Columns:
         """Returns the rows written so far as columns of their own; the output arrays are used again."""
@@ -185,41 +184,22 @@ class GroupCaller:
 
     # -- errors -------------------------------------------------------------------------------------------------------
 
-    def _where(self, groups: _Groups, group: int) -> str:
-        key = _key_text(self._grouping, groups, group)
-        return f"kernel {self._spec.name!r} ({self._spec.place}), group {key},"
+    def _place(self, groups: _Groups, group: int) -> str:
+        return f"group {_key_text(self._grouping, groups, group)}:"
 
-    def _raised(self, function: Any, args: tuple[Any, ...], groups: _Groups) -> KernelRowError:
-        """Finds the first group on which the user's code raises, with the same machine code one group at a time."""
-        for group in range(args[0], groups.count):
-            args[-len(self._out) - 2][0] = 0
-            try:
-                function(group, group + 1, *args[2:])
-            except Exception as error:  # noqa: BLE001  # whatever the user's kernel raises
-                hint = ""
-                if isinstance(error, IndexError) and self._spec.shape == EXPAND:
-                    hint = "; `out` has room for as many rows as the group has, or for max_rows="
-                where = self._where(groups, group)
-                return KernelRowError(f"{where} raised {type(error).__name__}: {error}{hint}")
-        return KernelRowError(
-            f"kernel {self._spec.name!r} raised on a partition but on none of its groups; it must be pure"
-        )
-
-    def _broken(self, groups: _Groups, group: int, status: int, detail: int) -> Exception:
-        spec, where = self._spec, self._where(groups, group)
+    def _broken(self, groups: _Groups, group: int, status: int, detail: int) -> KernelFailed:
+        """Returns why a driver stopped before a group."""
+        spec = self._spec
         rows = int(groups.starts[group + 1] - groups.starts[group])
         if status == WRONG_ROWS:
-            return KernelRowError(
-                f"{where} says it wrote {detail} rows; between 0 and {spec.max_rows or rows} are allowed"
-            )
+            what = f"says it wrote {detail} rows; between 0 and {spec.max_rows or rows} are allowed"
+            return KernelFailed(group, spec, "WrongRows", what)
         field = spec.returns[detail]
         if status == WRONG_LENGTH:
-            return KernelRowError(
-                f"{where} returned an array for {field.name!r} that is not as long as the group ({rows} rows)"
-            )
-        if status == OUT_OF_RANGE:
-            return ArithmeticRangeError(f"{where} returned a value for {field.name!r} that does not fit {field.dtype}")
-        return KernelTypeError(f"{where} stopped with the unknown status {status}")
+            what = f"returned an array for {field.name!r} that is not as long as the group ({rows} rows)"
+            return KernelFailed(group, spec, "WrongLength", what)
+        what = f"returned a value for {field.name!r} that does not fit {field.dtype}"
+        return KernelFailed(group, spec, "OutOfRange", what)
 
 
 def _gathered(values: Array, rows: Array) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checkrow.compile.cache import DriverCache
-from checkrow.compile.driver import DONE, FULL, KEY_RANGE, Driver, aggregate_driver, needs_mask
+from checkrow.compile.driver import FULL, KEY_RANGE, Driver, aggregate_driver, needs_mask
 from checkrow.compile.emit import fusible
 from checkrow.compile.states import fusible_state
 from checkrow.expressions import types
@@ -17,8 +17,9 @@ from checkrow.expressions.nodes import Node, columns_of
 from checkrow.operators.arrow import from_arrow
 from checkrow.operators.batch import Batch
 from checkrow.operators.column import Column, Columns
+from checkrow.operators.drive import KernelFailed, drive
 from checkrow.operators.evaluate import Evaluator
-from checkrow.operators.fuse import Envelope, RangeProof, input_arrays, run_driver, scalar_arguments, stopped
+from checkrow.operators.fuse import Envelope, RangeProof, input_arrays, scalar_arguments
 from checkrow.operators.grouping import GroupTable
 from checkrow.operators.keys import Key, covers, key_bits, key_values, layout, observed, pack, unpack
 from checkrow.operators.rows import kernel_caller
@@ -130,8 +131,11 @@ class PartialAggregate:
                 made = self._driver(masked=masked, unsplit=unsplit)
                 self._drivers[variant] = (made, scalar_arguments(made))
             driver, scalars = self._drivers[variant]
-            args = (row, batch.rows, *input_arrays(driver, batch), *scalars, *self._table_arguments())
-            row, status, detail = run_driver(self._cache, driver, args, batch)
+            given = (*input_arrays(driver, batch), *scalars, *self._table_arguments())
+            try:
+                row, status, detail = drive(self._cache, driver, row, batch.rows, given)
+            except KernelFailed as failed:
+                raise failed.located(batch.place(failed.row)) from None
             if status == FULL:
                 self._table.grow()
             elif status == KEY_RANGE:
@@ -139,8 +143,6 @@ class PartialAggregate:
                 if self._table.layout.words > 2:
                     self._vectorised(batch, row)
                     return
-            elif status != DONE:
-                raise stopped(driver, batch, row, status, detail)
 
     def _table_arguments(self) -> tuple[object, ...]:
         table, plan = self._table, self._table.layout

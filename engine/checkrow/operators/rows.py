@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from checkrow.compile.cache import DriverCache
-from checkrow.compile.driver import DONE, Driver, needs_mask, row_driver
+from checkrow.compile.driver import Driver, needs_mask, row_driver
 from checkrow.compile.emit import fusible
 from checkrow.expressions import types
 from checkrow.expressions.nodes import Node, columns_of, walk
@@ -17,8 +17,9 @@ from checkrow.expressions.types import Field
 from checkrow.operators.arrow import to_arrow
 from checkrow.operators.batch import Batch
 from checkrow.operators.column import Column
+from checkrow.operators.drive import KernelFailed, drive
 from checkrow.operators.evaluate import Evaluator, KernelCaller
-from checkrow.operators.fuse import RangeProof, input_arrays, run_driver, scalar_arguments, stopped
+from checkrow.operators.fuse import RangeProof, input_arrays, scalar_arguments
 
 Array = NDArray[Any]
 
@@ -88,10 +89,11 @@ def drive_rows(
         valid = np.empty(batch.rows, np.uint8) if masked else None
         buffers.append((values, valid))
         tail += [values] if valid is None else [values, valid]
-    args = (0, batch.rows, *input_arrays(driver, batch), *scalar_arguments(driver), *tail)
-    row, status, detail = run_driver(cache, driver, args, batch, written)
-    if status != DONE:
-        raise stopped(driver, batch, row, status, detail)
+    given = (*input_arrays(driver, batch), *scalar_arguments(driver), *tail)
+    try:
+        drive(cache, driver, 0, batch.rows, given)
+    except KernelFailed as failed:
+        raise failed.located(batch.place(failed.row)) from None
     count = int(written[0])
     columns = []
     for node, (values, valid) in zip(outputs, buffers, strict=True):

@@ -1,0 +1,84 @@
+"""Calling a driver, and what is known when the user's code in it fails: the row, the call, the reason."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from checkrow.compile.cache import DriverCache
+from checkrow.compile.driver import Driver
+from checkrow.compile.emit import NULL_FORBIDDEN, OUT_OF_RANGE
+from checkrow.errors import ArithmeticRangeError, CheckrowError, KernelRowError
+from checkrow.expressions.nodes import KernelSpec, columns_of
+
+
+class KernelFailed(Exception):  # never leaves the operators: they raise what `located` returns
+    """A kernel failed on a row (or group) of what it was given.
+
+    Attributes
+    ----------
+    row : int
+    kernel : KernelSpec
+    reason : str
+        The class of what the kernel raised, "NullForbidden" or "OutOfRange".
+    message : str
+        What happened, after the kernel's name.
+    """
+
+    def __init__(self, row: int, kernel: KernelSpec, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.row = row
+        self.kernel = kernel
+        self.reason = reason
+        self.message = message
+
+    def located(self, where: str, hint: str = "") -> CheckrowError:
+        """Returns the error for the user, who is told where in the data it happened and where in the code."""
+        kind = ArithmeticRangeError if self.reason == "OutOfRange" else KernelRowError
+        return kind(f"{where} kernel {self.kernel.name!r} ({self.kernel.place}) {self.message}{hint}")
+
+
+def drive(
+    cache: DriverCache, driver: Driver, first: int, last: int, arguments: tuple[object, ...]
+) -> tuple[int, int, int]:
+    """Runs a driver for some rows; returns (next row, status, detail).
+
+    Parameters
+    ----------
+    first, last : int
+    arguments : tuple
+        What follows `at` in the driver's signature.
+
+    Raises
+    ------
+    KernelFailed
+        If the user's code raises, meets a null it forbids or returns what its type cannot hold. Rows before that one
+        are done and it is not begun.
+    """
+    at = np.array([first, 0], np.int64)
+    args = (first, last, at, *arguments)
+    function = cache.prepare(driver, args)
+    try:
+        row, status, detail = function(*args)
+    except Exception as error:  # whatever the user's kernel raises
+        if not driver.calls:
+            raise
+        kernel = driver.calls[at[1]]
+        raise KernelFailed(
+            int(at[0]), kernel, type(error).__name__, f"raised {type(error).__name__}: {error}"
+        ) from None
+    if driver.checked and status in {NULL_FORBIDDEN, OUT_OF_RANGE}:
+        raise _refused(driver, int(row), int(status), int(detail))
+    return int(row), int(status), int(detail)
+
+
+def _refused(driver: Driver, row: int, status: int, detail: int) -> KernelFailed:
+    node = driver.checked[detail]
+    kernel = node.kernel
+    if kernel is None:
+        raise AssertionError("only results of kernels are checked")
+    if status == NULL_FORBIDDEN:
+        names = ", ".join(columns_of(node))
+        message = f"forbids nulls but one of its columns ({names}) is null there"
+        return KernelFailed(row, kernel, "NullForbidden", message)
+    dtype = kernel.returns[int(node.value or 0)].dtype
+    return KernelFailed(row, kernel, "OutOfRange", f"returned a value that does not fit {dtype}")
