@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from checkrow.kernels.group import outputs_for as outputs_for
     from checkrow.kernels.row import row_kernel as row_kernel
     from checkrow.run import dask as cluster  # noqa: F401  # public name
+    from checkrow_kernels import calendar as calendar
 
 __version__ = "0.1.0"
 
@@ -75,7 +76,12 @@ _NAMES = {
     "var": "checkrow.dataset.functions",
     "when": "checkrow.expressions.expression",
 }
-_MODULES = {"cluster": "checkrow.run.dask", "errors": "checkrow.errors", "events": "checkrow.events"}
+_MODULES = {
+    "calendar": "checkrow_kernels.calendar",
+    "cluster": "checkrow.run.dask",
+    "errors": "checkrow.errors",
+    "events": "checkrow.events",
+}
 
 __all__ = [*sorted({*_NAMES, *_MODULES})]  # noqa: PLE0604
 

@@ -1,4 +1,7 @@
-"""Civil dates from days since 1970-01-01, in the proleptic Gregorian calendar.
+"""Civil dates from days since 1970-01-01 in the proleptic Gregorian calendar; in users' kernels `cr.calendar`.
+
+Dates arrive in kernels as day numbers, times as int64 in the kernel's unit: `per_second` units, microseconds by default.
+All is in UTC.
 
 Source: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms". O(1); exact for every int32 day.
 """
@@ -70,6 +73,50 @@ def truncate_month(days: Any) -> Any:
 def truncate_year(days: Any) -> Any:
     """Returns the day number of the first of January."""
     return days_from_civil(civil_from_days(days)[0], 1, 1)
+
+
+@inline_kernel
+def weekday(days: Any) -> Any:
+    """Returns the day of the week of a day number: Monday is 0, Sunday 6."""
+    return (np.int64(days) + 3) % 7  # 1970-01-01 was a Thursday
+
+
+@inline_kernel
+def day_of(time: Any, per_second: Any = 1_000_000) -> Any:
+    """Returns the day number of a time."""
+    return np.int64(time) // (86_400 * per_second)
+
+
+@inline_kernel
+def floor_day(time: Any, per_second: Any = 1_000_000) -> Any:
+    """Returns the midnight at or before a time."""
+    return day_of(time, per_second) * (86_400 * per_second)
+
+
+@inline_kernel
+def floor_week(time: Any, per_second: Any = 1_000_000) -> Any:
+    """Returns the start of a time's week, which begins on Monday."""
+    days = day_of(time, per_second)
+    return (days - weekday(days)) * (86_400 * per_second)
+
+
+@inline_kernel
+def floor_month(time: Any, per_second: Any = 1_000_000) -> Any:
+    """Returns the start of a time's month."""
+    return truncate_month(day_of(time, per_second)) * (86_400 * per_second)
+
+
+@inline_kernel
+def floor_quarter(time: Any, per_second: Any = 1_000_000) -> Any:
+    """Returns the start of a time's quarter, which begins in January, April, July or October."""
+    y, m, _ = civil_from_days(day_of(time, per_second))
+    return days_from_civil(y, m - (m - 1) % 3, 1) * (86_400 * per_second)
+
+
+@inline_kernel
+def floor_year(time: Any, per_second: Any = 1_000_000) -> Any:
+    """Returns the start of a time's year."""
+    return truncate_year(day_of(time, per_second)) * (86_400 * per_second)
 
 
 @kernel

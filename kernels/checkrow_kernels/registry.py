@@ -132,6 +132,14 @@ def _moments(rng: np.random.Generator) -> tuple[Any, Any, Any]:
     return n, rng.normal(5, 2, 7) * (n > 0), rng.random(7) * (n > 0)
 
 
+def _time(rng: np.random.Generator, _: int) -> Arguments:
+    """A time between the years 1 and 9999, and how many of its units make a second."""
+    per_second = int(10 ** rng.choice([0, 3, 6]))
+    return int(rng.integers(-719_162 * 86_400, 2_932_896 * 86_400)) * per_second + int(
+        rng.integers(per_second)
+    ), per_second
+
+
 def _floats(rng: np.random.Generator, rows: int) -> Any:
     """Floats of every size, the extremes, and numbers that round to the next power of two."""
     edges = [0.0, -0.0, 5.0, 4095.5, -1.7976931348623157e308, 5e-324, 2.2e-308, np.inf, -np.inf, np.nan]
@@ -462,5 +470,19 @@ KERNELS: tuple[KernelInfo, ...] = (
         name="days_from_civil", function=calendar.days_from_civil, reference=reference.days_from_civil, cost="O(1)",
         source=_CALENDAR,
         example=lambda r, _: tuple(int(v) for v in (r.integers(1, 9999), r.integers(1, 12), r.integers(1, 28))),
+    ),
+    KernelInfo(
+        name="weekday", function=calendar.weekday, reference=reference.weekday, cost="O(1)", source=_CALENDAR,
+        example=lambda r, _: (int(r.integers(-719_162, 2_932_896)),),
+    ),
+    KernelInfo(
+        name="day_of", function=calendar.day_of, reference=reference.day_of, cost="O(1)", example=_time,
+    ),
+    *(
+        KernelInfo(
+            name=f"floor_{unit}", function=getattr(calendar, f"floor_{unit}"),
+            reference=getattr(reference, f"floor_{unit}"), cost="O(1)", source=_CALENDAR, example=_time,
+        )
+        for unit in ("day", "week", "month", "quarter", "year")
     ),
 )  # fmt: skip

@@ -247,3 +247,23 @@ def test_a_null_elsewhere_does_not_make_integers_pass_through_floats(tmp_path: P
     assert found["same"].to_pylist() == a + null
     assert found["square"].to_pylist() == [x * x for x in c] + null
     assert found["odd"].to_pylist() == [x % 2 == 1 for x in a] + null
+
+
+@cr.row_kernel(returns={"week": pa.timestamp("us"), "quarter": pa.timestamp("us"), "leap": pa.bool_()})
+def periods(stamp, day):
+    year, _, _ = cr.calendar.civil_from_days(day)
+    leap = cr.calendar.days_from_civil(year, 3, 1) - cr.calendar.days_from_civil(year, 2, 1) == 29
+    return cr.calendar.floor_week(stamp), cr.calendar.floor_quarter(stamp), leap
+
+
+def test_the_calendar_in_kernels(source, oracle) -> None:
+    found = cr.scan(source).filter(col("stamp").is_not_null() & col("day").is_not_null()).map(periods).collect()
+    wanted = oracle.rows(
+        "select date_trunc('week', stamp)::timestamp, date_trunc('quarter', stamp)::timestamp,"
+        " last_day(make_date(year(day), 2, 1)) = make_date(year(day), 2, 28) from t"
+        " where stamp is not null and day is not null order by id"
+    )
+    assert found["week"].to_pylist() == [w[0] for w in wanted]
+    assert found["quarter"].to_pylist() == [w[1] for w in wanted]
+    assert found["leap"].to_pylist() == [not w[2] for w in wanted]
+    assert cr.calendar.weekday(0) == 3

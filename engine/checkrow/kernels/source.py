@@ -20,7 +20,8 @@ import numpy as np
 from checkrow.errors import KernelTypeError
 from checkrow.expressions.nodes import SourceBlock
 
-_MODULES = {"numpy", "math", "checkrow_kernels.calendar"}
+_MODULES = {"numpy", "math", "checkrow", "checkrow_kernels.calendar"}
+"""What kernels may name; of checkrow itself, `cr.calendar` compiles."""
 Number = int | float | bool
 
 
@@ -153,7 +154,9 @@ class _Walk:
                 raise KernelTypeError(f"{where}, which has two values in different files; rename one")
         elif isinstance(value, types.ModuleType):
             if value.__name__ not in _MODULES:
-                raise KernelTypeError(f"{where}: the module {value.__name__!r} cannot be compiled; numpy and math can")
+                raise KernelTypeError(
+                    f"{where}: the module {value.__name__!r} cannot be compiled; numpy, math and cr.calendar can"
+                )
             self.modules[name] = value.__name__
         else:
             self._take_function(name, value, where)
