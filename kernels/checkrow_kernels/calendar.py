@@ -1,7 +1,7 @@
 """Civil dates from days since 1970-01-01 in the proleptic Gregorian calendar; in users' kernels `cr.calendar`.
 
-Dates arrive in kernels as day numbers, times as int64 in the kernel's unit: `per_second` units, microseconds by default.
-All is in UTC.
+Dates arrive in kernels as day numbers, times as int64 in the kernel's unit: `per_second` units, by default
+microseconds. All is in UTC.
 
 Source: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms". O(1); exact for every int32 day.
 """

@@ -267,3 +267,52 @@ def test_the_calendar_in_kernels(source, oracle) -> None:
     assert found["quarter"].to_pylist() == [w[1] for w in wanted]
     assert found["leap"].to_pylist() == [not w[2] for w in wanted]
     assert cr.calendar.weekday(0) == 3
+
+
+FACTOR = 10
+
+
+@cr.row_kernel(returns={"times": pa.int64()})
+def times_factor(number):
+    return number * FACTOR
+
+
+def test_a_constant_counts_as_it_is_when_the_plan_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # It was taken at the first use and kept: a notebook went on with the old value.
+    pa.parquet.write_table(pa.table({"number": [1, 2]}), tmp_path / "a.parquet")
+    rows = cr.scan(str(tmp_path / "a.parquet"))
+    before = rows.map(times_factor)
+    monkeypatch.setitem(globals(), "FACTOR", 20)
+    after = rows.map(times_factor)
+    assert before.collect()["times"].to_pylist() == [10, 20]
+    assert after.collect()["times"].to_pylist() == [20, 40]
+    assert before.plan_parquet("x").fingerprint != after.plan_parquet("x").fingerprint
+
+
+@cr.row_kernel(returns={"product": pa.int64(), "difference": pa.int64(), "opposite": pa.int64(), "shifted": pa.int64()})
+def whole(a, b, i):
+    return b * b, a - b, -i, i << 3
+
+
+@cr.row_kernel(returns=pa.int64())
+def as_signed(u):
+    return u
+
+
+@pytest.mark.parametrize("jit", ["1", "0"])
+def test_whole_numbers_arrive_as_int64_however_narrow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jit: str
+) -> None:
+    # Compiled, unsigned differences came out as 2**64 - n; interpreted, bytes wrapped at 256.
+    monkeypatch.setenv("CHECKROW_JIT", jit)
+    table = pa.table({"a": pa.array([1, 255], pa.uint8()), "b": pa.array([300, 65_535], pa.uint16()),
+                      "i": pa.array([-128, 100], pa.int8()), "u": pa.array([1, 2**64 - 1], pa.uint64())})  # fmt: skip
+    pa.parquet.write_table(table, tmp_path / "a.parquet")
+    rows = cr.scan(str(tmp_path / "a.parquet"))
+    found = rows.map(whole).collect().to_pylist()
+    assert [tuple(r[c] for c in ("product", "difference", "opposite", "shifted")) for r in found] == [
+        (90_000, -299, 128, -1_024),
+        (65_535**2, 255 - 65_535, -100, 800),
+    ]
+    with pytest.raises(errors.ArithmeticRangeError, match="row 1: kernel 'as_signed' .*does not fit int64"):
+        rows.map(as_signed).collect()

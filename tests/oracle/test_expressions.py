@@ -56,6 +56,9 @@ CASES = [
     (col("number").cast(pa.decimal128(18, 2)), "number::decimal(18, 2)"),
     (col("day").cast(pa.timestamp("us")), "day::timestamp"),
     (col("stamp").cast(pa.date32()), "stamp::date"),
+    (col("zoned").cast(pa.date32()), "stamp::date"),
+    (col("zoned").dt.month(), "month(stamp)"),
+    (col("zoned").dt.truncate("month"), "date_trunc('month', stamp)::date"),
     (col("number").cast(pa.string()), "number::varchar"),
     (col("day").dt.year(), "year(day)"),
     (col("day").dt.month(), "month(day)"),
@@ -69,7 +72,9 @@ CASES = [
 
 
 def check(source, oracle, expression, sql) -> None:
-    found = cr.scan(source).select("id", x=expression).collect().sort_by("id").column("x").to_pylist()
+    # The same instants with a zone: calendar parts are those of UTC all the same.
+    rows = cr.scan(source).with_columns(zoned=col("stamp").cast(pa.timestamp("us", "America/New_York")))
+    found = rows.select("id", x=expression).collect().sort_by("id").column("x").to_pylist()
     wanted = oracle.column(f"select {sql} from t order by id")
     assert len(found) == len(wanted)
     for mine, theirs in zip(found, wanted, strict=True):
@@ -82,7 +87,7 @@ def test_vectorised(source, oracle, expression, sql) -> None:
 
 
 # One compile each: the cases that say most about nulls, decimals and control flow in generated code.
-FUSED = [CASES[i] for i in (0, 4, 5, 7, 13, 21, 22, 26, 28, 29, 33, 34, 43)]
+FUSED = [CASES[i] for i in (0, 4, 5, 7, 13, 21, 22, 26, 28, 29, 33, 34, 41, 42, 43, 46)]
 
 
 @pytest.mark.parametrize(("expression", "sql"), FUSED, ids=[sql for _, sql in FUSED])
@@ -130,3 +135,39 @@ def test_overflow_in_an_expression_is_an_error(tmp_path, monkeypatch, tier) -> N
         ds.select(y=col("x") * 4).collect()
     # The row that would overflow is not asked for: no error.
     assert ds.filter(col("x") < 10).select(y=col("x") * 4).collect().column("y").to_pylist() == [4]
+
+
+@pytest.mark.parametrize("tier", ["vectorised", "fused"])
+def test_calendar_parts_of_stored_zoned_times_are_those_of_utc(tmp_path, monkeypatch, tier) -> None:
+    import pyarrow.parquet as pq
+
+    if tier == "fused":
+        monkeypatch.setattr("checkrow.run.physical.FUSE_ROWS", 0)
+    hours = [dt.datetime(2023, 12, 31, h, 30, tzinfo=dt.UTC) + dt.timedelta(h) for h in range(24)]
+    pq.write_table(pa.table({"t": pa.array(hours, pa.timestamp("us", "Asia/Kolkata"))}), tmp_path / "t.parquet")
+    parts = col("t").dt
+    found = cr.scan(str(tmp_path / "t.parquet")).select(y=parts.year(), m=parts.month(), d=parts.day()).collect()
+    wanted = [(h.year, h.month, h.day) for h in hours]
+    assert list(zip(*(c.to_pylist() for c in found.columns), strict=True)) == wanted
+
+
+@pytest.mark.parametrize("tier", ["vectorised", "fused"])
+def test_a_cast_that_does_not_fit_is_an_error(tmp_path, monkeypatch, tier) -> None:
+    import pyarrow.parquet as pq
+
+    if tier == "fused":
+        monkeypatch.setattr("checkrow.run.physical.FUSE_ROWS", 0)
+    table = {"f": [1.5, float("inf"), 1e300], "d": pa.array([1, 2, 200_000], pa.int32()).cast(pa.date32())}
+    pq.write_table(pa.table(table), tmp_path / "t.parquet")
+    rows = cr.scan(str(tmp_path / "t.parquet"))
+    for node in (col("f").cast(pa.float32()), col("d").cast(pa.timestamp("ns"))):
+        with pytest.raises(cr.errors.ArithmeticRangeError):
+            rows.select(x=node).collect()
+    tame = rows.filter(col("d") < dt.date(1990, 1, 1))
+    assert tame.select(x=col("f").cast(pa.float32())).collect()["x"].to_pylist() == [1.5, float("inf")]
+
+
+def test_booleans_and_decimals_do_not_convert(source) -> None:
+    for node in (col("flag").cast(pa.decimal128(3, 1)), col("price").cast(pa.bool_())):
+        with pytest.raises(cr.errors.SchemaError, match="cannot be cast"):
+            cr.scan(source).select(x=node)

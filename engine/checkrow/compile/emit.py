@@ -11,14 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import msgspec
-import pyarrow as pa
 
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelSpec, Node
 
 OUT_OF_RANGE = 3
 NULL_FORBIDDEN = 4
-_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 _INFIX = {
     "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "equal": "==", "not_equal": "!=", "less": "<",
     "less_equal": "<=", "greater": ">", "greater_equal": ">=",
@@ -52,21 +50,16 @@ def exact_cast(source: str, target: str) -> bool:
         grows = types.is_decimal(target) and types.decimal_shape(target)[1] >= types.decimal_shape(source)[1]
         return grows or target == "double"
     if types.is_float(source):
-        return types.is_float(target)
+        return target == "double" or source == target
     if types.is_temporal(source) and types.is_temporal(target):
-        return _time_factor(source, target) is not None
+        return types.time_factor(source, target) is not None
     return source == "date32[day]" and target == "int32"
 
 
-def _time_factor(source: str, target: str) -> int | None:
-    """Returns what stored times are multiplied by (negative: floor-divided by), or None when digits would be lost."""
-    a, b = types.parse_type(source), types.parse_type(target)
-    if pa.types.is_date(a):
-        return None if pa.types.is_date(b) else _DAY[b.unit]
-    if pa.types.is_date(b):
-        return -_DAY[a.unit]
-    ratio = _DAY[b.unit] // _DAY[a.unit]
-    return ratio if ratio >= 1 else None
+def argument(name: str, dtype: str) -> str:
+    """Returns a value as the user's code takes it: whole numbers of any width as int64, but uint64 as it is."""
+    narrow = types.is_integer(dtype) and dtype not in {"int64", "uint64"}
+    return f"np.int64({name})" if narrow or dtype == "date32[day]" else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +206,7 @@ class Body:
             shift = types.decimal_shape(target)[1] - types.decimal_shape(source)[1]
             return f"np.int64({arg}) * {10**shift}"
         if types.is_temporal(source) and types.is_temporal(target):
-            factor = _time_factor(source, target) or 1
+            factor = types.time_factor(source, target) or 1
             return f"np.int64({arg}) * {factor}" if factor > 0 else f"{kind}({arg} // {-factor})"
         return f"{kind}({arg})"
 
@@ -294,7 +287,7 @@ class Body:
         args = [self.value(a) for a in node.args]
         if spec not in self.kernels:
             self.kernels.append(spec)
-        names = [a.name for a in args]
+        names = [argument(a.name, n.dtype) for a, n in zip(args, node.args, strict=True)]
         for parameter in node.parameters:
             names.append(f"q{len(self.parameters)}")
             self.parameters.append(parameter)

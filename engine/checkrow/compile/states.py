@@ -6,7 +6,7 @@ take, and written back: always through `own_state` and `store`, so that all loop
 
 from __future__ import annotations
 
-from checkrow.compile.emit import Body, fusible, scalar_type
+from checkrow.compile.emit import Body, argument, fusible, scalar_type
 from checkrow.expressions.nodes import KernelCall, state_type
 from checkrow.plan.aggregates import CHOSEN, State
 
@@ -88,7 +88,8 @@ def emit_own_update(body: Body, state: State, arrays: list[str]) -> None:
     describe(body, call)
     valid = list(dict.fromkeys(v.valid for v in values if v.valid != "True"))
     with body.block(f"if {' and '.join(valid) or 'True'}:"):
-        given = [own_state(call, [f"{a}[h]" for a in arrays]), *(v.name for v in values)]
+        taken = (argument(v.name, a.dtype) for v, a in zip(values, call.args, strict=True))
+        given = [own_state(call, [f"{a}[h]" for a in arrays]), *taken]
         text = method_text(body, call, "update", given)
         body.calling(call.method("update"))
         body.line(f"r = {text}")

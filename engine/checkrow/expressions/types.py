@@ -56,6 +56,9 @@ def parse_type(text: str) -> pa.DataType:
     raise SchemaError(f"columns of type {text.removeprefix(UNSUPPORTED)} cannot be used yet; cast or drop them first")
 
 
+_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+
+
 def type_text(dtype: pa.DataType) -> str:
     """Returns the text of a type as columns have it inside checkrow: string_view and dictionaries are strings."""
     plain = dtype
@@ -156,8 +159,8 @@ def numpy_dtype(text: str) -> np.dtype[np.generic]:
 
 
 def may_leave(text: str) -> bool:
-    """Tells whether an int64 that a kernel returned may not fit a type."""
-    return not is_float(text) and text not in {"bool", "int64"} and not text.startswith(("timestamp", "dur"))
+    """Tells whether a whole number that a kernel returned may not fit a type (a uint64 may not fit int64)."""
+    return not is_float(text) and text != "bool"
 
 
 def integer_range(text: str) -> tuple[int, int]:
@@ -169,3 +172,14 @@ def integer_range(text: str) -> tuple[int, int]:
         return 0, 1
     info = np.iinfo(numpy_dtype(text).str)
     return int(info.min), int(info.max)
+
+
+def time_factor(source: str, target: str) -> int | None:
+    """Returns what stored times are multiplied by (negative: floor-divided by), or None when digits would be lost."""
+    a, b = parse_type(source), parse_type(target)
+    if pa.types.is_date(a):
+        return None if pa.types.is_date(b) else _DAY[b.unit]
+    if pa.types.is_date(b):
+        return -_DAY[a.unit]
+    ratio = _DAY[b.unit] // _DAY[a.unit]
+    return ratio if ratio >= 1 else None

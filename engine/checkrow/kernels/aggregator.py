@@ -10,7 +10,6 @@ import types
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
 from inspect import getattr_static
 from typing import Any
 
@@ -77,9 +76,9 @@ class Aggregator:
             raise KernelTypeError(f"{self._where('update')} reads no column; use cr.count() to count rows")
         return Signature(name=self.__name__, arguments=columns, columns=columns, keywords=tuple(keywords.items()))
 
-    @cached_property
+    @property
     def spec(self) -> KernelSpec:
-        """The record from which any process can compile the aggregator."""
+        """The record from which any process can compile the aggregator, with helpers and constants as they are now."""
         found = reach(*((m.captured, m.function) for n, m in self._methods.items() if n != "init"))
         decimals, time_unit = self._policy
         marks = repr((found.fingerprint, "aggregator"))

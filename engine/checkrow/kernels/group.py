@@ -8,7 +8,6 @@ from collections import namedtuple
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -73,9 +72,9 @@ class GroupKernel:
             if name not in self._signature.columns:
                 raise PlanError(f"{where}: nulls= names {name!r}, which is none of {list(self._signature.columns)}")
 
-    @cached_property
+    @property
     def spec(self) -> KernelSpec:
-        """The record from which any process can compile the kernel."""
+        """The record from which any process can compile the kernel, with helpers and constants as they are now."""
         found, policy = reach((self._captured, self.function)), self._policy
         fills = tuple(policy.nulls.items()) if isinstance(policy.nulls, dict) else ()
         marks = repr((found.fingerprint, "group", policy.shape, policy.checked, [f.name for f in self._returns]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from functools import cached_property
 from typing import overload
 
 from checkrow.errors import PlanError
@@ -37,9 +36,9 @@ class RowKernel:
         self.__name__ = self._captured.block.name
         self.__doc__ = function.__doc__
 
-    @cached_property
+    @property
     def spec(self) -> KernelSpec:
-        """The record from which any process can compile the kernel."""
+        """The record from which any process can compile the kernel, with helpers and constants as they are now."""
         found = reach((self._captured, self.function))
         nulls, decimals, time_unit = self._policy
         return KernelSpec(
@@ -69,9 +68,9 @@ class RowKernel:
         wanted = len(self._signature.columns)
         if len(args) != wanted:
             raise PlanError(f"kernel {self.__name__!r} takes {wanted} columns, {len(args)} were given")
-        parameters = self._signature.bound(self.parameters)
+        parameters, spec = self._signature.bound(self.parameters), self.spec
         return tuple(
-            (f.name, Node("kernel", args=args, value=i, kernel=self.spec, parameters=parameters))
+            (f.name, Node("kernel", args=args, value=i, kernel=spec, parameters=parameters))
             for i, f in enumerate(self._returns)
         )
 
@@ -113,6 +112,11 @@ def row_kernel(
     ------
     KernelTypeError
         If the function cannot be captured or its types are not supported.
+
+    Notes
+    -----
+    Whole numbers and dates arrive as int64, whatever the width of their column; only uint64 stays. They wrap beyond 64
+    bits, as in NumPy; a result that does not fit its declared type is an error. Integer division by zero raises.
 
     Examples
     --------

@@ -129,14 +129,26 @@ def cast(array: Array, source: str, target: str) -> Array:
     if types.is_integer(source) and types.is_float(target):
         return array.cast(wanted, safe=False)
     if source == "double" and target == "float":
-        return array.cast(wanted, safe=False)
+        return _narrowed(array)
     if types.is_temporal(source) and target == "date32[day]":
-        return pc.floor_temporal(array, unit="day").cast(pa.timestamp(array.type.unit)).cast(wanted)
+        # Without its zone: Arrow would floor to the local midnight, and dates are those of UTC.
+        utc = array.cast(pa.int64()).cast(pa.timestamp(array.type.unit))
+        return pc.floor_temporal(utc, unit="day").cast(wanted)
     if source == "date32[day]" and types.is_integer(target):
         return array.cast(pa.int32()).cast(wanted)
     if target == "date32[day]" and types.is_integer(source):
         return array.cast(pa.int32()).cast(wanted)
     return array.cast(wanted)
+
+
+def _narrowed(array: Array) -> Array:
+    """Returns doubles as floats; raises ArrowInvalid for a number that only infinity could stand for."""
+    out = array.cast(pa.float32(), safe=False)
+    lost = pc.and_(pc.is_finite(array), pc.is_inf(out))
+    if pc.any(lost).as_py():
+        first = array.filter(lost)[0]
+        raise pa.ArrowInvalid(f"{first} does not fit float")
+    return out
 
 
 def _unscaled(array: Array) -> Array:

@@ -15,7 +15,7 @@ from checkrow.plan.fingerprint import inputs_fingerprint, plan_fingerprint
 from checkrow.plan.logical import Relation
 from checkrow.plan.prune import prune
 from checkrow.plan.slices import Task, partition_bits, scan_tasks
-from checkrow.plan.source import ColumnRange, DataFile
+from checkrow.plan.source import ColumnRange, DataFile, RowGroup
 from checkrow.plan.stages import (
     CollectSink,
     ExchangeSink,
@@ -119,9 +119,13 @@ def read_footers(stage: Stage) -> tuple[DataFile, ...]:
         opener = open_source(source.storage_options)
         groups = read_row_groups(opener(file), file.path, names, names, dtypes)
         known = {n: ColumnRange(v, v) for n, v in file.partition.items() if v is not None and dtypes.get(n) == "string"}
-        return msgspec.structs.replace(
-            file, row_groups=tuple(msgspec.structs.replace(g, ranges={**g.ranges, **known}) for g in groups)
-        )
+
+        def with_known(group: RowGroup) -> RowGroup:
+            # The directory's value counts, whatever a column of the same name in the file holds.
+            stored = {n: r for n, r in group.ranges.items() if n not in file.partition}
+            return msgspec.structs.replace(group, ranges={**stored, **known})
+
+        return msgspec.structs.replace(file, row_groups=tuple(with_known(g) for g in groups))
 
     with ThreadPoolExecutor(8) as pool:
         return tuple(pool.map(read, source.files))
