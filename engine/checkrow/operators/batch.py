@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from checkrow.expressions.bounds import Interval
 from checkrow.expressions.types import is_float, is_text
-from checkrow.operators.arrow import from_arrow, to_arrow
+from checkrow.operators.arrow import coded_array, from_arrow, to_arrow
 from checkrow.operators.column import Column
 from checkrow.operators.strings import StringTable
 from checkrow_kernels.bounds import minmax_int
@@ -26,7 +26,7 @@ class Batch:
     Parameters
     ----------
     raw : pyarrow.RecordBatch
-        The rows as they were decoded; columns named in `unscaled` are decimals in the form of their integers.
+        The rows as Arrow has them; columns named in `unscaled` are decimals in the form of their integers.
     tables : dict
         String tables of the slice, by column.
     dtypes : dict
@@ -37,6 +37,8 @@ class Batch:
         Row number of the first one within `origin`.
     numbers : callable
         Gives the row number within `origin` of every row, where rows were left out; asked only for messages.
+    columns : dict
+        Columns that are arrays already, beside those of `raw`.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Batch:
         first_row: int,
         unscaled: frozenset[str] = frozenset(),
         numbers: Callable[[int], int] | None = None,
+        columns: dict[str, Column] | None = None,
     ) -> None:
         self._raw = raw
         self.rows = raw.num_rows
@@ -57,17 +60,26 @@ class Batch:
         self._tables = tables
         self._dtypes = dtypes
         self._unscaled = unscaled
-        self._columns: dict[str, Column] = {}
+        self._columns = dict(columns or {})
+        self._own = frozenset(self._columns)
         self._ranges: dict[str, Interval] = {}
 
     @cached_property
     def arrow(self) -> pa.RecordBatch:
         """The rows as Arrow has them, every column of its own type."""
-        if not self._unscaled:
+        if not self._unscaled and not self._own:
             return self._raw
-        names = self._raw.schema.names
-        arrays = [to_arrow(self.column(n)) if n in self._unscaled else self._raw.column(n) for n in names]
+        held = self._raw.schema.names
+        names = [n for n in self._dtypes if n in self._own or n in held]
+        arrays = [self._raw.column(n) if n in held and n not in self._unscaled else self._array(n) for n in names]
         return pa.RecordBatch.from_arrays(arrays, names=names)
+
+    def _array(self, name: str) -> pa.Array:
+        """Returns a column as Arrow has it; codes into a small table as a dictionary."""
+        column = self.column(name)
+        if column.table is None or column.table.count > self.rows:
+            return to_arrow(column)
+        return coded_array(column, column.table)
 
     def column(self, name: str) -> Column:
         """Returns a column as arrays."""
@@ -101,7 +113,10 @@ class Batch:
 
     def has_nulls(self, names: tuple[str, ...]) -> bool:
         """Tells whether one of some columns holds a null here."""
-        return any(self._raw.column(name).null_count for name in names)
+        return any(
+            self._columns[name].valid is not None if name in self._own else self._raw.column(name).null_count
+            for name in names
+        )
 
     def ranges(self, names: tuple[str, ...]) -> dict[str, Interval]:
         """Returns the smallest and largest stored integer of columns in this batch."""

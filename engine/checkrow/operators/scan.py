@@ -16,10 +16,12 @@ from checkrow.expressions import types
 from checkrow.expressions.bounds import Interval
 from checkrow.expressions.types import Field, Schema
 from checkrow.operators.batch import Batch
+from checkrow.operators.column import Column
 from checkrow.operators.strings import StringTable
 from checkrow.plan.slices import Piece
 from checkrow.plan.source import DataFile
-from checkrow.storage.parquet import ParquetReader
+from checkrow.storage.chunks import Decoded, Encode
+from checkrow.storage.parquet import ParquetReader, empty
 
 Opener = Callable[[DataFile], Any]
 
@@ -37,13 +39,18 @@ class SliceReader:
         Text columns that arrive as codes.
     opener : callable
         Opens a file for reading; raises InputChanged when it is not the planned one.
+    own : bool
+        Whether our own kernels decode what they can.
     """
 
-    def __init__(self, files: tuple[DataFile, ...], columns: Schema, coded: tuple[str, ...], opener: Opener) -> None:
+    def __init__(
+        self, files: tuple[DataFile, ...], columns: Schema, coded: tuple[str, ...], opener: Opener, *, own: bool
+    ) -> None:
         self._files = files
         self._columns = columns
         self._coded = coded
         self._opener = opener
+        self._own = own
         self.tables = {name: StringTable() for name in coded}
         self._dtypes = {f.name: f.dtype for f in columns}
 
@@ -52,9 +59,9 @@ class SliceReader:
         for piece in pieces:
             file = self._files[piece.file]
             names = tuple(f.name for f in self._columns if f.name not in file.partition)
-            reader = ParquetReader(
-                self._opener(file), file.path, names, tuple(c for c in self._coded if c in names), self._dtypes
-            )
+            coded = tuple(c for c in self._coded if c in names)
+            encoders = {c: self._encoder(c) for c in coded} if self._own else None
+            reader = ParquetReader(self._opener(file), file.path, names, coded, self._dtypes, encoders)
             try:
                 for index in range(piece.start, piece.stop):
                     if file.row_groups[index].rows:
@@ -63,13 +70,27 @@ class SliceReader:
                 reader.close()
 
     def _row_group(self, file: DataFile, reader: ParquetReader, index: int) -> Iterator[Batch]:
-        first = 0
-        for arrow in reader.batches(index):
-            arrays = [self._conform(file, arrow, field, reader.unscaled) for field in self._columns]
-            plain = pa.RecordBatch.from_arrays(arrays, names=[f.name for f in self._columns]) if arrays else arrow
-            origin = f"{file.path}, row group {index}"
-            yield Batch(plain, self.tables, self._dtypes, origin, first, reader.unscaled)
+        first, origin = 0, f"{file.path}, row group {index}"
+        for arrow, own in reader.batches(index):
+            fields = [f for f in self._columns if f.name not in own]
+            arrays = [self._conform(file, arrow, field, reader.unscaled) for field in fields]
+            plain = (
+                pa.RecordBatch.from_arrays(arrays, names=[f.name for f in fields]) if arrays else empty(arrow.num_rows)
+            )
+            columns = {name: self._column(name, decoded) for name, decoded in own.items()}
+            yield Batch(plain, self.tables, self._dtypes, origin, first, reader.unscaled, columns=columns)
             first += arrow.num_rows
+
+    def _encoder(self, name: str) -> Encode:
+        return lambda offsets, data: self.tables[name].encode(offsets, data, None)
+
+    def _column(self, name: str, decoded: Decoded) -> Column:
+        """Returns what our own kernels decoded as a column; text that came as bytes gets its codes here."""
+        dtype, table = self._dtypes[name], self.tables.get(name)
+        if table is not None and decoded.offsets is not None:
+            codes = table.encode(decoded.offsets, decoded.values, decoded.valid)
+            return Column(dtype, codes, decoded.valid, table=table)
+        return Column(dtype, decoded.values, decoded.valid, decoded.offsets, table if decoded.is_code else None)
 
     def _conform(self, file: DataFile, arrow: pa.RecordBatch, field: Field, unscaled: frozenset[str]) -> pa.Array:
         wanted = types.parse_type(field.dtype)

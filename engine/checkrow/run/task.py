@@ -41,6 +41,7 @@ from checkrow.plan.stages import (
     ScatterSink,
     Stage,
 )
+from checkrow.run.decoder import decodes_itself
 from checkrow.run.physical import open_source
 from checkrow.storage.manifest import Accounting, ExchangeFile, StagedOutput, TaskManifest, put_manifest
 from checkrow.storage.store import PosixStore
@@ -215,7 +216,9 @@ class _Work:
         if isinstance(source, Exchanged):
             self.tables = {name: StringTable() for name in coded}
             return self._exchanged(source)
-        reader = SliceReader(source.source.files, source.columns, coded, open_source(source.source.storage_options))
+        opener = open_source(source.source.storage_options)
+        own = decodes_itself(self.spec.task.size_bytes)
+        reader = SliceReader(source.source.files, source.columns, coded, opener, own=own)
         self.tables = reader.tables
         return self._counted(reader.batches(self.spec.task.pieces))
 

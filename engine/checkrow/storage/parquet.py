@@ -6,9 +6,12 @@ Statistics are taken only in forms whose order is that of the stored values; any
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,11 +22,13 @@ from checkrow.errors import CorruptInput
 from checkrow.expressions import types
 from checkrow.expressions.nodes import Scalar
 from checkrow.plan.source import ColumnRange, RowGroup
+from checkrow.storage.chunks import Buffers, ChunkReader, Decoded, Encode, chunk_of
 from checkrow.storage.footer import PlainFooter, plain_footer
 
 Opened = Any  # a path or a binary file object, as `pyarrow.parquet` takes them
 ROWS = 131_072
 _EPOCH = dt.date(1970, 1, 1)
+_PER_SECOND = {"milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 
 
 class Sized(Protocol):
@@ -92,11 +97,23 @@ def _row_group(
 def _range(statistics: Any, dtype: str) -> ColumnRange | None:
     if statistics is None or not statistics.has_min_max:
         return None
+    if dtype.startswith("timestamp"):
+        return _instants(statistics, dtype)
     try:
         low, high = _stored(statistics.min, dtype), _stored(statistics.max, dtype)
     except (ValueError, OverflowError, UnicodeDecodeError):
         return None  # bounds outside what Python can hold (years beyond 9999, broken text) are unknown
     return None if low is None or high is None else ColumnRange(low, high)
+
+
+def _instants(statistics: Any, dtype: str) -> ColumnRange | None:
+    """Returns bounds of times in the unit of the column type; the file may have another."""
+    found = json.loads(statistics.logical_type.to_json())
+    per_second = _PER_SECOND.get(found.get("timeUnit", ""))
+    if per_second is None or statistics.physical_type != "INT64":
+        return None
+    wanted = 10 ** (3 * ("s", "ms", "us", "ns").index(types.parse_type(dtype).unit))
+    return ColumnRange(statistics.min_raw * wanted // per_second, -(-statistics.max_raw * wanted // per_second))
 
 
 def _stored(value: Any, dtype: str) -> Scalar:
@@ -110,8 +127,6 @@ def _stored(value: Any, dtype: str) -> Scalar:
             return value  # an infinite bound excludes nothing, and no record can hold it
         case Decimal() if types.is_decimal(dtype):
             return int(value.scaleb(types.decimal_shape(dtype)[1]))
-        case dt.datetime():
-            return None  # units and zones of timestamps differ between writers
         case dt.date() if dtype == "date32[day]":
             return (value - _EPOCH).days
         case str() if dtype == "string":
@@ -132,6 +147,11 @@ def _sentence(error: Exception) -> str:
     return str(error).strip().splitlines()[0].rstrip(".")
 
 
+def empty(rows: int) -> pa.RecordBatch:
+    """Returns a batch without columns that knows its number of rows."""
+    return pa.RecordBatch.from_struct_array(pa.Array.from_buffers(pa.struct([]), rows, [None], children=[]))
+
+
 class ParquetReader:
     """Reads row groups of one file as batches of at most 131,072 rows.
 
@@ -146,46 +166,94 @@ class ParquetReader:
         Text columns to deliver dictionary-encoded.
     dtypes : dict
         Types of the columns in the dataset. One-word decimals that the file stores as integers of the same scale are
-        delivered as int64, unscaled; `unscaled` names them.
+        delivered by pyarrow as integers, unscaled; `unscaled` names them.
+    encoders : dict or None
+        Lets our own kernels decode what they can of a local file, and gives for each of the `coded` columns what makes
+        codes of its texts. The values are the same.
     """
 
     def __init__(
-        self, opened: Opened, name: str, columns: tuple[str, ...], coded: tuple[str, ...], dtypes: dict[str, str]
+        self,
+        opened: Opened,
+        name: str,
+        columns: tuple[str, ...],
+        coded: tuple[str, ...],
+        dtypes: dict[str, str],
+        encoders: Mapping[str, Encode] | None = None,
     ) -> None:
         self._name = name
         local = isinstance(opened, str)
         footer = _plain(Path(opened), columns, dtypes) if local else None
+        self._dtypes = dtypes
         self.unscaled = frozenset(footer.decimals) if footer is not None else frozenset()
         options = {} if footer is None else {"metadata": footer.metadata}
         self._file = _open(opened, name, read_dictionary=list(coded), pre_buffer=not local, **options)
-        held = set(self._file.schema_arrow.names)
+        self._schema: pa.Schema = self._file.schema_arrow
+        held = set(self._schema.names)
         self._columns = [c for c in columns if c in held]
+        self._encoders = encoders or {}
+        self._buffers = {c: Buffers() for c in self._columns}
+        decodes = encoders is not None and local
+        self._descriptor = os.open(opened, os.O_RDONLY | os.O_CLOEXEC) if decodes else None
 
-    def batches(self, row_group: int) -> Iterator[pa.RecordBatch]:
-        """Yields the rows of a row group, in order.
+    def batches(self, row_group: int) -> Iterator[tuple[pa.RecordBatch, dict[str, Decoded]]]:
+        """Yields the rows of a row group, in order: some columns from pyarrow, the others from our own kernels.
 
         Raises
         ------
         CorruptInput
             If its pages cannot be decoded.
         """
-        if not self._columns:
+        own = self._own_chunks(row_group)
+        for batch in self._decoded(row_group, [c for c in self._columns if c not in own]):
+            yield batch, {name: reader.read(batch.num_rows) for name, reader in own.items()}
+
+    def _own_chunks(self, row_group: int) -> dict[str, ChunkReader]:
+        """Returns readers of the columns that our own kernels take."""
+        if self._descriptor is None:
+            return {}
+        metadata, where = self._file.metadata, f"{self._name}, row group {row_group}"
+        group, readers = metadata.row_group(row_group), {}
+        for name in self._columns:
+            field, wanted = self._schema.field(name), self._dtypes[name]
+            plain = types.is_decimal(wanted) and not types.is_wide(wanted)
+            if name not in self._places or (types.type_text(field.type) != wanted and name not in self.unscaled):
+                continue
+            chunk = chunk_of(group, metadata.schema, self._places[name], field, plain=plain)
+            if chunk is None:
+                continue
+            reader = ChunkReader(self._descriptor, chunk, self._buffers[name], self._encoders.get(name), where)
+            if not reader.refused:
+                readers[name] = reader
+        return readers
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Numbers of the flat columns in the footer, by name."""
+        schema = self._file.metadata.schema
+        return {schema.column(j).path: j for j in range(len(schema))}
+
+    def _decoded(self, row_group: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        """Yields some columns of a row group as pyarrow decodes them."""
+        if not columns:
             yield from self._counted(self._file.metadata.row_group(row_group).num_rows)
             return
         try:
-            yield from self._file.iter_batches(ROWS, row_groups=[row_group], columns=self._columns, use_threads=False)
+            yield from self._file.iter_batches(ROWS, row_groups=[row_group], columns=columns, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise CorruptInput(f"{self._name}, row group {row_group} cannot be decoded: {_sentence(error)}") from None
 
     def _counted(self, rows: int) -> Iterator[pa.RecordBatch]:
-        """Yields batches without columns that still know their rows: nothing of the file is needed but its size."""
+        """Yields batches that hold nothing but their number of rows."""
         for start in range(0, rows, ROWS):
-            empty = pa.Array.from_buffers(pa.struct([]), min(ROWS, rows - start), [None], children=[])
-            yield pa.RecordBatch.from_struct_array(empty)
+            yield empty(min(ROWS, rows - start))
 
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
 
 _UNCHANGED = ("int", "uint", "float", "double", "bool", "date32", "string", "decimal128")
