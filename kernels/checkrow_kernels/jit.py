@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
@@ -24,9 +26,21 @@ def kernel(function: Function) -> Function:
     """Compiles a loop over arrays at its first call, or loads what this very version of the package compiled."""
     if not ENABLED:
         return function
+    return _cached(function, str(_kernel_directory()))
+
+
+@cache
+def _kernel_directory() -> Path:
+    """Returns the directory of this version's kernels; raises PermissionError when it cannot be made."""
     directory = cache_directory() / "kernels" / abi()
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return _cached(function, str(directory))
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise PermissionError(
+            f"the cache directory {directory} cannot be made ({error.strerror}); set CHECKROW_CACHE_DIR to a place "
+            "that this user may write"
+        ) from None
+    return directory
 
 
 def driver(function: Function) -> Function:

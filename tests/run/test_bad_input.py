@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 import checkrow as cr
 from checkrow import col, errors
+from tests.conftest import environment
 
 
 def data_files(root: Path) -> list[str]:
@@ -240,3 +243,21 @@ def test_a_kernel_in_the_vectorised_tier_names_the_row_of_the_file(tmp_path: Pat
     ds = cr.scan("x.parquet").filter((col("name") == "b") & (col("x") > 10)).map(picky)
     with pytest.raises(errors.KernelRowError, match=r"x\.parquet, row group 0, row 77: kernel 'picky'"):
         ds.collect()
+
+
+def test_an_unwritable_cache_names_the_setting(tmp_path, source) -> None:
+    (tmp_path / "file").touch()
+    done = subprocess.run(
+        [sys.executable, "-c", f"import checkrow as cr; cr.scan({source!r}).collect()"],
+        env=environment(CHECKROW_CACHE_DIR=str(tmp_path / "file" / "cache")), capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "set CHECKROW_CACHE_DIR" in done.stderr.splitlines()[-1]
+
+
+def test_the_upper_half_of_uint64_can_be_asked_for(tmp_path) -> None:
+    pq.write_table(pa.table({"u": pa.array([1, 2**63, 2**64 - 1], pa.uint64())}), tmp_path / "u.parquet")
+    rows = cr.scan(str(tmp_path / "u.parquet"))
+    assert rows.filter(col("u") >= 2**63).collect()["u"].to_pylist() == [2**63, 2**64 - 1]
+    with pytest.raises(errors.PlanError, match="does not fit 64 bits"):
+        rows.filter(col("u") > 2**64)

@@ -161,7 +161,13 @@ class DriverCache:
         return function if self._jit else np.errstate(all="ignore")(function)
 
     def _open(self) -> None:
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise PermissionRefused(
+                f"the cache directory {self.directory} cannot be made: {error.strerror}; set CHECKROW_CACHE_DIR to one "
+                "that this user may write"
+            ) from None
         found = self.directory.stat()
         if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o022:
             raise PermissionRefused(

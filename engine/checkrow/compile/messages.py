@@ -26,10 +26,10 @@ def kernel_error(error: NumbaError, driver: Driver, directory: Path) -> Checkrow
     spec = by_module[place[0]] if place else driver.kernels[0]
     block, line = _user_line(spec, place[1], directory / f"{place[0]}.py") if place else (spec.block, spec.block.line)
     source = block.text.splitlines()[line - block.line : line - block.line + 1]
-    shown = f"\n    {source[0].strip()}" if source else ""
+    shown = f" in `{source[0].strip()}`" if source else ""
     return KernelTypeError(
-        f"{block.file}:{line}: kernel {spec.name!r} does not compile: {_reason(text)}{shown}\n"
-        f"  its columns: {_columns(spec, driver)}"
+        f"{block.file}:{line}: kernel {spec.name!r} does not compile{shown}: {_reason(text)}. "
+        f"Its columns: {_columns(spec, driver)}"
     )
 
 
@@ -53,7 +53,7 @@ def _reason(text: str) -> str:
         line for line in lines
         if line and not line.startswith(_NOISE) and not line.startswith(("Failed in", "<source", "def ", "^"))
     ]  # fmt: skip
-    return telling[0] if telling else "Numba gave no reason"
+    return telling[0].rstrip(".:") if telling else "Numba gave no reason"
 
 
 def _columns(spec: KernelSpec, driver: Driver) -> str:

@@ -38,9 +38,9 @@ def _stored(value: object) -> tuple[Scalar, str]:
         case bool():
             return value, "bool"
         case int():
-            if not -(2**63) <= value < 2**63:
+            if not -(2**63) <= value < 2**64:
                 raise PlanError(f"the integer {value} does not fit 64 bits")
-            return value, "int64"
+            return value, "int64" if value < 2**63 else "uint64"
         case float():
             return value, "double"
         case str():

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from checkrow.errors import CorruptInput
+from checkrow.errors import CorruptInput, PermissionRefused
 from checkrow.expressions import types
 from checkrow.expressions.nodes import Scalar
 from checkrow.plan.source import ColumnRange, RowGroup
@@ -140,6 +140,8 @@ def _open(opened: Opened, name: str, **options: Any) -> pq.ParquetFile:
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise
+        if isinstance(error, PermissionError):
+            raise PermissionRefused(f"cannot read {name}: {error.strerror}; give this user access") from None
         raise CorruptInput(f"{name} is not a readable Parquet file: {_sentence(error)}") from None
 
 
