@@ -37,6 +37,7 @@ class TaskFinished(msgspec.Struct, frozen=True, kw_only=True, tag="task_finished
     size_bytes: int
     seconds: float
     durable: bool
+    rows_nulled: int = 0
 
 
 class StageFinished(msgspec.Struct, frozen=True, kw_only=True, tag="stage_finished"):
@@ -50,6 +51,7 @@ class StageFinished(msgspec.Struct, frozen=True, kw_only=True, tag="stage_finish
     rows_filtered: int
     rows_pruned: int
     seconds: float
+    rows_nulled: int = 0
 
 
 class RunFinished(msgspec.Struct, frozen=True, kw_only=True, tag="run_finished"):

@@ -5,9 +5,11 @@ They read and write states through the text the fused loop uses, so a batch may 
 
 from __future__ import annotations
 
+from itertools import count
+
 from checkrow.compile.driver import Driver, assembled
 from checkrow.compile.emit import OUT_OF_RANGE, Body, scalar_type
-from checkrow.compile.states import describe, emit_own_update, method_text, own_state, store
+from checkrow.compile.states import describe, emit_own_updates, method_text, own_state, store
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelCall, Node
 from checkrow.plan.aggregates import State
@@ -15,13 +17,22 @@ from checkrow.plan.aggregates import State
 _END = ["return stop, 0, 0"]
 
 
-def update_driver(call: KernelCall, *, counted: bool, masked: bool) -> Driver:
-    """Returns the driver that adds rows to states: argument columns, parameters, `gids`, state arrays."""
-    args = tuple(Node("col", name=f"a{j}", dtype=a.dtype, nullable=a.nullable) for j, a in enumerate(call.args))
-    body = Body(masked=masked)
+def update_driver(states: tuple[State, ...], *, masked: bool, careful: bool = False) -> Driver:
+    """Returns the driver that adds rows to the states of several aggregators.
+
+    Its arguments: the columns of all their arguments, parameters, `gids`, the arrays of all states.
+    """
+    body, numbers, updates = Body(masked=masked, careful=careful), count(), []
     body.line("h = np.uint64(gids[i])")
-    emit_own_update(body, State("own", call=_over(call, args), counted=counted), _names(call, counted=counted))
-    return assembled(body, ["gids", *_names(call, counted=counted)], _END)
+    for place, state in enumerate(states):
+        call = state.call
+        if call is None:
+            raise AssertionError("only aggregators are updated here")
+        args = tuple(Node("col", name=f"a{next(numbers)}", dtype=a.dtype, nullable=a.nullable) for a in call.args)
+        over = State("own", call=_over(call, args), counted=state.counted)
+        updates.append((over, [f"s{place}_{j}" for j in range(len(state.arrays))]))
+    emit_own_updates(body, updates)
+    return assembled(body, ["gids", *(name for _, names in updates for name in names)], _END)
 
 
 def merge_driver(call: KernelCall, *, counted: bool) -> Driver:

@@ -32,9 +32,11 @@ class KeyField:
 class Driver:
     """A generated loop and how to call it.
 
-    Arguments: first and last row; `at`, two int64 where the driver notes the row and the call of user code (one of
-    `calls`) it is at; the arrays of `inputs` (values, then validity in the masked variant); `literals` and
-    `parameters` as scalars; then what each kind of driver says. `checked` are the nodes a status detail points to.
+    Arguments: first and last row; `at`, four int64 where a driver with user code notes the row and the call (one of
+    `calls`) it is at, the rows it kept so far and the groups before this row; the arrays of `inputs` (values, then
+    validity in the masked variant); `literals` and `parameters` as scalars; in a careful driver, per call, a flag by
+    row that forbids it; then what each kind of driver says. `checked` are the nodes a status detail points to, with
+    the number of their call.
     `digest` is the identity of the machine code: text, types of all arguments, and kernels.
     """
 
@@ -45,7 +47,7 @@ class Driver:
     parameters: tuple[tuple[str, int | float | bool], ...]
     kernels: tuple[KernelSpec, ...]
     calls: tuple[KernelSpec, ...]
-    checked: tuple[Node, ...]
+    checked: tuple[tuple[Node, int], ...]
     digest: str
 
 
@@ -64,6 +66,7 @@ def aggregate_driver(
     masked: bool,
     direct: bool,
     unsplit: frozenset[int] = frozenset(),
+    careful: bool = False,
 ) -> Driver:
     """Returns the driver that updates group states.
 
@@ -79,23 +82,32 @@ def aggregate_driver(
         Whether the one key word addresses the group table directly.
     unsplit : frozenset of int
         Exact sums whose values are so small that their low half alone holds them for a while.
+    careful : bool
+        Whether flags say which calls of user code to leave out.
     """
-    body = Body(masked=masked)
+    body = Body(masked=masked, careful=careful)
     body.before_return = "groups[1] += kept"
+    body.before_row = ("at[2] = kept", "at[3] = groups[0]")
     _emit_filters(body, predicates)
     _emit_words(body, keys, fields, words)
+    # Arguments are computed before the group is looked up, so that a row that stops the loop has changed nothing.
+    for state in states:
+        for arg in state.arguments:
+            body.value(arg)
     _emit_lookup(body, words, direct=direct)
     arrays = emit_states(body, states, unsplit)
     tail = ["base", "limit", "shift", "slots", "groups", "capacity", *(f"w_{j}" for j in range(words)), *arrays]
     return assembled(body, tail, ["groups[1] += kept", "return stop, 0, 0"], ["kept = 0"])
 
 
-def row_driver(predicates: tuple[Node, ...], outputs: tuple[Node, ...], *, masked: bool) -> Driver:
+def row_driver(
+    predicates: tuple[Node, ...], outputs: tuple[Node, ...], *, masked: bool, careful: bool = False
+) -> Driver:
     """Returns the driver that writes the row numbers that pass and the columns computed for them.
 
     Every output has an array; in the masked variant a validity array follows it.
     """
-    body = Body(masked=masked)
+    body = Body(masked=masked, careful=careful)
     _emit_filters(body, predicates)
     tail = ["rows", "written"]
     body.line("n = np.uint64(written[0])")
@@ -176,6 +188,7 @@ def assembled(body: Body, tail: list[str], end: list[str], begin: list[str] | No
             heads.append(f"v{j}")
     heads += [f"p{j}" for j in range(len(body.literals))]
     heads += [f"q{j}" for j in range(len(body.parameters))]
+    heads += [f"b{j}" for j in range(len(body.calls))] if body.careful else []
     kinds = " ".join(f"{n.dtype}{'?' if n.nullable else ''}" for n in body.inputs)
     lines = [
         f"# inputs: {kinds}",
@@ -184,7 +197,7 @@ def assembled(body: Body, tail: list[str], end: list[str], begin: list[str] | No
         *(f"    {b}" for b in begin or []),
         # Unsigned indices: signed ones cost a wrap-around test at every access.
         "    for i in range(np.uint64(start), np.uint64(stop)):",
-        *(["        at[0] = i"] if body.calls else []),
+        *(f"        {b}" for b in ("at[0] = i", *body.before_row) if body.calls),
         *(line for line in body.lines if len(body.calls) > 1 or line.strip() != "at[1] = 0"),
         *(f"    {e}" for e in end),
     ]

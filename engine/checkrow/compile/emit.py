@@ -73,16 +73,18 @@ class Value:
 class Body:
     """The loop body under construction."""
 
-    def __init__(self, *, masked: bool) -> None:
+    def __init__(self, *, masked: bool, careful: bool = False) -> None:
         self.masked = masked
+        self.careful = careful
         self.lines: list[str] = []
         self.inputs: dict[Node, int] = {}
         self.literals: list[Node] = []
         self.kernels: list[KernelSpec] = []
         self.calls: list[KernelSpec] = []
         self.parameters: list[tuple[str, int | float | bool]] = []
-        self.ranged: list[Node] = []
+        self.ranged: list[tuple[Node, int]] = []
         self.before_return = ""
+        self.before_row: tuple[str, ...] = ()
         self._scopes: list[dict[Node, Value]] = [{}]
         self._depth = 2
         self._count = 0
@@ -159,6 +161,22 @@ class Body:
         name = self.fresh()
         self.line(f"{name} = {text}")
         return Value(name, self._all_valid(args))
+
+    def allowed(self) -> str:
+        """Returns a condition: whether the next call of user code is to be made, as it failed on this row before."""
+        if not self.careful:
+            return "True"
+        name = self.fresh()
+        self.line(f"{name} = b{len(self.calls)}[i] == 0")
+        return name
+
+    def both(self, first: str, second: str) -> str:
+        """Returns the name of a condition that is true where two are."""
+        if "True" in {first, second}:
+            return second if first == "True" else first
+        name = self.fresh()
+        self.line(f"{name} = {first} and {second}")
+        return name
 
     def _all_valid(self, args: list[Value]) -> str:
         names = list(dict.fromkeys(a.valid for a in args if a.valid != "True"))
@@ -293,11 +311,13 @@ class Body:
             self.parameters.append(parameter)
         text = f"k{self.kernels.index(spec)}({', '.join(names)})"
         made = Value(self.fresh(), self._all_valid(args))
+        called = self.allowed()
         if made.valid != "True" and spec.nulls == "forbid":
-            self.ranged.append(node)
-            with self.block(f"if not {made.valid}:"):
+            self.ranged.append((node, len(self.calls)))
+            with self.block(f"if {called} and not {made.valid}:"):
                 self.stop(NULL_FORBIDDEN, len(self.ranged) - 1)
             made = Value(made.name)
+        made = Value(made.name, self.both(made.valid, called))
         if made.valid == "True":
             self._outputs(node, spec, made.name, text)
         else:
@@ -322,6 +342,6 @@ class Body:
 
     def _check_range(self, node: Node, name: str, dtype: str) -> None:
         low, high = types.integer_range(dtype)
-        self.ranged.append(node)
+        self.ranged.append((node, len(self.calls) - 1))
         with self.block(f"if {name} < {low} or {name} > {high}:"):
             self.stop(OUT_OF_RANGE, len(self.ranged) - 1)

@@ -49,6 +49,7 @@ def group_driver(call: KernelCall) -> Driver:
         "    state[0] = n",
         f"    return g, {FULL}, 0",
         "at[0] = g",
+        "at[2] = n",
         f"r = k0({', '.join(_arguments(spec, arrays))})",
         *_results(spec, writes=writes),
         "for i in range(n, n + m):",

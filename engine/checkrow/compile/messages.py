@@ -57,7 +57,7 @@ def _reason(text: str) -> str:
 
 
 def _columns(spec: KernelSpec, driver: Driver) -> str:
-    roots: list[Node] = [n for node in (*driver.inputs, *driver.checked) for n in walk(node)]
+    roots: list[Node] = [n for node in (*driver.inputs, *(n for n, _ in driver.checked)) for n in walk(node)]
     call = next((n for n in roots if n.op == "kernel" and n.kernel == spec), None)
     if call is None:
         kinds = {f"c{j}": n.dtype for j, n in enumerate(driver.inputs)}

@@ -13,24 +13,17 @@ from checkrow.plan.aggregates import CHOSEN, State
 
 def emit_states(body: Body, states: tuple[State, ...], unsplit: frozenset[int]) -> list[str]:
     """Emits the updates and returns the names of the state arrays."""
-    # Arguments are computed before any update, so that a row that stops the loop has changed nothing.
-    for state in states:
-        for arg in state.arguments:
-            body.value(arg)
     body.line("kept += 1")
     body.line("h = np.uint64(g)")
-    names: list[str] = []
+    arrays = [[f"s{number}_{j}" for j in range(len(state.arrays))] for number, state in enumerate(states)]
+    emit_own_updates(body, [(s, a) for s, a in zip(states, arrays, strict=True) if s.call is not None])
     for number, state in enumerate(states):
-        arrays = [f"s{number}_{j}" for j in range(len(state.arrays))]
-        names += arrays
-        _emit_update(body, state, arrays, split=number not in unsplit)
-    return names
+        if state.call is None:
+            _emit_update(body, state, arrays[number], split=number not in unsplit)
+    return [name for names in arrays for name in names]
 
 
 def _emit_update(body: Body, state: State, arrays: list[str], *, split: bool) -> None:
-    if state.call is not None:
-        emit_own_update(body, state, arrays)
-        return
     if state.arg is None:
         body.line(f"{arrays[0]}[h] += 1")
         return
@@ -81,21 +74,42 @@ def fusible_state(state: State) -> bool:
     return state.kind not in {"sum_wide", *CHOSEN} and all(fusible(a) for a in state.arguments)
 
 
-def emit_own_update(body: Body, state: State, arrays: list[str]) -> None:
-    """Adds row `i` to an aggregator's state of group `h`, unless an argument is null."""
+def emit_own_updates(body: Body, states: list[tuple[State, list[str]]]) -> None:
+    """Adds row `i` to the states of group `h` of all aggregators, each unless an argument is null.
+
+    Nothing is stored before all of them have returned: a row on which one raises is in none.
+    """
+    stores: list[str] = []
+    for state, arrays in states:
+        stores += _emit_own_update(body, state, [f"{a}[h]" for a in arrays])
+    for text in stores:
+        body.line(text)
+
+
+def _emit_own_update(body: Body, state: State, places: list[str]) -> list[str]:
+    """Computes an aggregator's next state into variables; returns the statements that store it."""
     call = _call_of(state)
     values = [body.value(a) for a in call.args]
     describe(body, call)
-    valid = list(dict.fromkeys(v.valid for v in values if v.valid != "True"))
-    with body.block(f"if {' and '.join(valid) or 'True'}:"):
+    condition = body.allowed()
+    for valid in dict.fromkeys(v.valid for v in values):
+        condition = body.both(condition, valid)
+    stem = body.fresh()
+    fresh = [f"{stem}_{j}" for j in range(len(call.state))]
+    with body.block(f"if {condition}:"):
         taken = (argument(v.name, a.dtype) for v, a in zip(values, call.args, strict=True))
-        given = [own_state(call, [f"{a}[h]" for a in arrays]), *taken]
-        text = method_text(body, call, "update", given)
+        text = method_text(body, call, "update", [own_state(call, places), *taken])
         body.calling(call.method("update"))
-        body.line(f"r = {text}")
-        store(body, call, "r", [f"{a}[h]" for a in arrays])
-        if state.counted:
-            body.line(f"{arrays[-1]}[h] += 1")
+        body.line(f"{stem} = {text}")
+        store(body, call, stem, fresh)
+    if condition != "True":
+        with body.block("else:"):
+            for name, place in zip(fresh, places, strict=False):
+                body.line(f"{name} = {place}")
+    stores = [f"{place} = {name}" for name, place in zip(fresh, places, strict=False)]
+    if state.counted:
+        stores.append(f"{places[-1]} += 1 if {condition} else 0")
+    return stores
 
 
 def describe(body: Body, call: KernelCall) -> None:
@@ -127,7 +141,7 @@ def store(body: Body, call: KernelCall, name: str, places: list[str]) -> None:
     for j, (field, place) in enumerate(zip(call.method("update").returns, places, strict=False)):
         value = f"{name}[{j}]" if call.kernel.shape == "tuple" else name
         body.line(
-            f"{place} = 1 if {value} else 0"
+            f"{place} = np.uint8(1 if {value} else 0)"
             if field.dtype == "bool"
             else f"{place} = {scalar_type(field.dtype)}({value})"
         )

@@ -32,7 +32,7 @@ class KernelSpec(msgspec.Struct, frozen=True, kw_only=True):
     positional ones in order, `out` and `<column>_valid` among them (empty: just the columns). `fills` says by column
     what stands in for nulls. `shape`, `checked` and `max_rows` (rows a call may give; None: as many as it was given)
     concern kernels over arrays. `methods` are an aggregator's functions with the parameters each takes; `entry` is the
-    one that is meant, where a kernel is more than one function.
+    one that is meant, where a kernel is more than one function. `may_fail` says that nulls stand in where it fails.
     """
 
     name: str
@@ -54,6 +54,7 @@ class KernelSpec(msgspec.Struct, frozen=True, kw_only=True):
     max_rows: int | None = None
     methods: tuple[tuple[str, tuple[str, ...]], ...] = ()
     entry: str = ""
+    may_fail: bool = False
 
     @property
     def function(self) -> str:

@@ -170,7 +170,7 @@ def _resolve_kernel(node: Node, args: tuple[Node, ...]) -> Node:
     if spec is None or not isinstance(node.value, int):
         raise KernelTypeError("a kernel node without its kernel")
     converted = tuple(kernel_argument(spec, name, arg) for name, arg in zip(spec.columns, args, strict=True))
-    nullable = spec.nulls == "propagate" and any(a.nullable for a in args)
+    nullable = spec.may_fail or (spec.nulls == "propagate" and any(a.nullable for a in args))
     return msgspec.structs.replace(node, args=converted, dtype=spec.returns[node.value].dtype, nullable=nullable)
 
 

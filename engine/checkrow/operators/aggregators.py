@@ -13,6 +13,7 @@ from checkrow.compile.driver import Driver
 from checkrow.compile.emit import OUT_OF_RANGE
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelCall
+from checkrow.operators.bad_rows import Survivor
 from checkrow.operators.batch import frozen
 from checkrow.operators.column import Column
 from checkrow.operators.drive import KernelFailed, drive
@@ -22,6 +23,45 @@ from checkrow.plan.aggregates import State
 Array = NDArray[Any]
 
 
+def update_own(
+    states: tuple[State, ...], gids: Array, columns: list[Column], arrays: list[Array], cache: DriverCache,
+    survivor: Survivor | None,
+) -> None:  # fmt: skip
+    """Adds rows to the states of several aggregators, in order; one skips a row with a null among its arguments.
+
+    Parameters
+    ----------
+    states : tuple of State
+    gids : ndarray, shape (rows,), int32
+    columns : list of Column
+        The arguments of all states, one state after the other.
+    arrays : list of ndarray
+        The arrays of all states likewise.
+    survivor : Survivor
+        Told of rows on which one of them failed, which are then in none of the states; without it the first such row
+        is an error.
+    """
+    row, rows, driver = 0, len(gids), None
+    masked = any(c.valid is not None for c in columns)
+    while row < rows:
+        flags = survivor.flags if survivor is not None else None
+        driver = driver or update_driver(states, masked=masked, careful=flags is not None)
+        given: list[Array] = []
+        for node in driver.inputs:
+            column = columns[int(node.name[1:])]
+            given.append(frozen(column.values))
+            if masked and node.nullable:
+                given.append(frozen(column.valid if column.valid is not None else np.ones(rows, np.uint8)))
+        tail = (*(flags or ()), frozen(gids), *arrays)
+        try:
+            row, _, _ = drive(cache, driver, row, rows, (*given, *scalar_arguments(driver), *tail))
+        except KernelFailed as failed:
+            if survivor is None:
+                raise failed.located("update() of an aggregator:") from None
+            row = survivor.next_row(failed, len(driver.calls))
+            driver = None
+
+
 class OwnState:
     """One aggregator over the groups of a slice or partition; its state arrays belong to the group table."""
 
@@ -29,19 +69,6 @@ class OwnState:
         self._call = call
         self._counted = state.counted
         self._cache = cache
-
-    def update(self, gids: Array, columns: tuple[Column, ...], arrays: tuple[Array, ...]) -> None:
-        """Adds rows to the states of their groups, in order; rows with a null are skipped."""
-        masked = any(c.valid is not None for c in columns)
-        driver = update_driver(self._call, counted=self._counted, masked=masked)
-        given: list[Array] = []
-        for node in driver.inputs:
-            column = columns[int(node.name[1:])]
-            given.append(frozen(column.values))
-            if masked and node.nullable:
-                valid = column.valid if column.valid is not None else np.ones(len(gids), np.uint8)
-                given.append(frozen(valid))
-        self._run(driver, len(gids), given, (frozen(gids), *arrays))
 
     def merge(self, gids: Array, known: int, others: tuple[Array, ...], arrays: tuple[Array, ...]) -> None:
         """Merges partial states into those of their groups; groups from `known` on are new, numbered as they come."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +21,19 @@ from checkrow_kernels.bounds import minmax_int
 ROWS = 131_072
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where rows come from: a row group of a file (by its number among the task's), or a partition of an exchange."""
+
+    text: str
+    file: int | None = None
+    row_group: int | None = None
+
+    def __str__(self) -> str:
+        """Returns what messages say."""
+        return self.text
+
+
 class Batch:
     """Rows of a slice.
 
@@ -31,8 +45,7 @@ class Batch:
         String tables of the slice, by column.
     dtypes : dict
         Column types by name.
-    origin : str
-        Where the rows come from, for messages.
+    origin : Origin
     first_row : int
         Row number of the first one within `origin`.
     numbers : callable
@@ -46,7 +59,7 @@ class Batch:
         raw: pa.RecordBatch,
         tables: dict[str, StringTable],
         dtypes: dict[str, str],
-        origin: str,
+        origin: Origin,
         first_row: int,
         unscaled: frozenset[str] = frozenset(),
         numbers: Callable[[int], int] | None = None,
@@ -63,6 +76,11 @@ class Batch:
         self._columns = dict(columns or {})
         self._own = frozenset(self._columns)
         self._ranges: dict[str, Interval] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns of `raw`."""
+        return tuple(self._raw.schema.names)
 
     @cached_property
     def arrow(self) -> pa.RecordBatch:
@@ -99,8 +117,10 @@ class Batch:
             numbers=lambda row: self.row_number(place(row)),
         )  # fmt: skip
 
-    def selected(self, mask: pa.BooleanArray) -> Batch:
-        """Returns the rows for which a mask is true."""
+    def selected(self, mask: pa.BooleanArray, good: NDArray[Any] | None = None) -> Batch:
+        """Returns the rows for which a mask is true, and which are good where that is told."""
+        if good is not None:
+            mask = pc.and_(mask, pa.array(good))
         return self.replaced(self.arrow.filter(mask), lambda row: int(pc.indices_nonzero(mask)[row].as_py()))
 
     def row_number(self, row: int) -> int:

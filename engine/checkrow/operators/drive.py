@@ -22,14 +22,23 @@ class KernelFailed(Exception):  # never leaves the operators: they raise what `l
         The class of what the kernel raised, "NullForbidden" or "OutOfRange".
     message : str
         What happened, after the kernel's name.
+    call : int
+        Which of the driver's calls it was.
+    kept, groups : int
+        Rows the driver had kept when it raised, and the groups there were before this row.
     """
 
-    def __init__(self, row: int, kernel: KernelSpec, reason: str, message: str) -> None:
+    def __init__(
+        self, row: int, kernel: KernelSpec, reason: str, message: str, *, call: int = 0, kept: int = 0, groups: int = -1
+    ) -> None:
         super().__init__(message)
         self.row = row
         self.kernel = kernel
         self.reason = reason
         self.message = message
+        self.call = call
+        self.kept = kept
+        self.groups = groups
 
     def located(self, where: str, hint: str = "") -> CheckrowError:
         """Returns the error for the user, who is told where in the data it happened and where in the code."""
@@ -54,7 +63,7 @@ def drive(
         If the user's code raises, meets a null it forbids or returns what its type cannot hold. Rows before that one
         are done and it is not begun.
     """
-    at = np.array([first, 0], np.int64)
+    at = np.array([first, 0, 0, -1], np.int64)
     args = (first, last, at, *arguments)
     function = cache.prepare(driver, args)
     try:
@@ -62,9 +71,10 @@ def drive(
     except Exception as error:  # whatever the user's kernel raises
         if not driver.calls:
             raise
-        kernel = driver.calls[at[1]]
+        at_row, call, kept, groups = (int(n) for n in at)
+        reason = type(error).__name__
         raise KernelFailed(
-            int(at[0]), kernel, type(error).__name__, f"raised {type(error).__name__}: {error}"
+            at_row, driver.calls[call], reason, f"raised {reason}: {error}", call=call, kept=kept, groups=groups
         ) from None
     if driver.checked and status in {NULL_FORBIDDEN, OUT_OF_RANGE}:
         raise _refused(driver, int(row), int(status), int(detail))
@@ -72,13 +82,13 @@ def drive(
 
 
 def _refused(driver: Driver, row: int, status: int, detail: int) -> KernelFailed:
-    node = driver.checked[detail]
+    node, call = driver.checked[detail]
     kernel = node.kernel
     if kernel is None:
         raise AssertionError("only results of kernels are checked")
     if status == NULL_FORBIDDEN:
         names = ", ".join(columns_of(node))
         message = f"forbids nulls but one of its columns ({names}) is null there"
-        return KernelFailed(row, kernel, "NullForbidden", message)
+        return KernelFailed(row, kernel, "NullForbidden", message, call=call)
     dtype = kernel.returns[int(node.value or 0)].dtype
-    return KernelFailed(row, kernel, "OutOfRange", f"returned a value that does not fit {dtype}")
+    return KernelFailed(row, kernel, "OutOfRange", f"returned a value that does not fit {dtype}", call=call)

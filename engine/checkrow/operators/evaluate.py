@@ -24,15 +24,18 @@ from checkrow_kernels.calendar import truncate_month_days, truncate_year_days
 from checkrow_kernels.sketch import coarse_values, ranks, registers
 
 Array: TypeAlias = pa.Array
-KernelCaller = Callable[[Node, list[Array], int], Array]
+Places = np.ndarray[Any, Any] | None
+KernelCaller = Callable[[Node, list[Array], int, Places], Array]
+"""Calls a kernel: its node, its arguments, the number of rows, and their numbers in the batch where it is not all."""
 
 
 class Evaluator:
     """Evaluates nodes over one record batch; equal nodes once."""
 
-    def __init__(self, batch: pa.RecordBatch, call_kernel: KernelCaller) -> None:
+    def __init__(self, batch: pa.RecordBatch, call_kernel: KernelCaller, places: Places = None) -> None:
         self._batch = batch
         self._call_kernel = call_kernel
+        self._places = places
         self._known: dict[Node, Array] = {}
 
     def array(self, node: Node) -> Array:
@@ -65,13 +68,14 @@ class Evaluator:
         if node.op == "case":
             return self._case(node)
         if node.op == "kernel":
-            return self._call_kernel(node, [self._decoded(a) for a in node.args], self._batch.num_rows)
-        args = [self._decoded(a) for a in node.args]
+            return self._call_kernel(node, [self.decoded(a) for a in node.args], self._batch.num_rows, self._places)
+        args = [self.decoded(a) for a in node.args]
         if node.op == "cast":
             return cast(args[0], node.args[0].dtype, node.dtype)
         return _OPERATIONS[node.op](args, node)
 
-    def _decoded(self, node: Node) -> Array:
+    def decoded(self, node: Node) -> Array:
+        """Returns the values of a node, text spelled out."""
         array = self.array(node)
         return array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array
 
@@ -97,8 +101,7 @@ class Evaluator:
         left = np.arange(rows, dtype=np.int64)
         parts: list[tuple[np.ndarray[Any, Any], Array]] = []
         for condition, value in zip(node.args[0:-1:2], node.args[1::2], strict=False):
-            here = self._batch.take(pa.array(left))
-            chosen = Evaluator(here, self._call_kernel).mask(condition).to_numpy(zero_copy_only=False)
+            chosen = self._below(left).mask(condition).to_numpy(zero_copy_only=False)
             taken = left[chosen]
             parts.append((taken, self._at(value, taken)))
             left = left[~chosen]
@@ -107,8 +110,12 @@ class Evaluator:
         return pa.concat_arrays([p[1] for p in parts]).take(pa.array(order))
 
     def _at(self, node: Node, rows: np.ndarray[Any, Any]) -> Array:
-        below = Evaluator(self._batch.take(pa.array(rows)), self._call_kernel)
-        return below._decoded(node)
+        return self._below(rows).decoded(node)
+
+    def _below(self, rows: np.ndarray[Any, Any]) -> Evaluator:
+        """Returns an evaluator of some of the rows."""
+        places = rows if self._places is None else self._places[rows]
+        return Evaluator(self._batch.take(pa.array(rows)), self._call_kernel, places)
 
 
 def _sentence(error: Exception) -> str:

@@ -6,6 +6,7 @@ identity; a new group needs no initialisation.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from checkrow.compile.cache import DriverCache
 from checkrow.errors import ArithmeticRangeError
 from checkrow.expressions import types
 from checkrow.expressions.bounds import Interval
-from checkrow.operators.aggregators import OwnState
+from checkrow.operators.aggregators import OwnState, update_own
+from checkrow.operators.bad_rows import Survivor
 from checkrow.operators.chosen import ChosenRows
 from checkrow.operators.column import Column
 from checkrow.operators.keys import KeyLayout, pack, unpack, widened
@@ -55,6 +57,7 @@ class GroupTable:
     def __init__(self, layout: KeyLayout, states: tuple[State, ...], cache: DriverCache) -> None:
         self.layout = layout
         self.states = states
+        self._cache = cache
         self._own = {n: OwnState(s, s.call, cache) for n, s in enumerate(states) if s.call is not None}
         self._chosen = {n: ChosenRows(s) for n, s in enumerate(states) if s.kind in CHOSEN}
         # Groups so far, and rows that went into them: drivers update both in place.
@@ -187,12 +190,54 @@ class GroupTable:
         gids[:] = found
         return len(word)
 
-    def update(self, number: int, gids: Array, columns: tuple[Column, ...]) -> None:
-        """Updates one state with the values of its arguments."""
+    def update(
+        self, gids: Array, columns: Sequence[tuple[Column, ...]], known: int, survivor: Survivor | None = None
+    ) -> None:
+        """Updates all states with the values of their arguments, given state by state.
+
+        Aggregators come first: a row on which one fails is left out of all states, and its group too if it is one of
+        those from `known` on, which these rows made, and has no other row.
+        """
+        own = [n for n in range(len(self.states)) if n in self._own]
+        if own:
+            taken = [c for n in own for c in columns[n]]
+            arrays = [a for n in own for a in self.arrays[n]]
+            update_own(tuple(self.states[n] for n in own), gids, taken, arrays, self._cache, survivor)
+            if survivor is not None and survivor.bad:
+                good = np.delete(np.arange(len(gids)), survivor.bad)
+                gids = self._without_empty(gids[good], known)
+                columns = [tuple(c.take(good) for c in some) for some in columns]
+                self.groups[1] -= len(survivor.bad)
+        for number in range(len(self.states)):
+            if number not in self._own:
+                self._update(number, gids, columns[number])
+
+    def _without_empty(self, gids: Array, known: int) -> Array:
+        """Drops the groups from `known` on that no row is left of; returns the group numbers of the rows."""
+        empty = np.setdiff1d(np.arange(known, self.count), gids)
+        if not len(empty):
+            return gids
+        kept = np.delete(np.arange(self.count), empty)
+        for word in self.words:
+            word[: len(kept)] = word[kept]
+        for number, state in enumerate(self.states):
+            for array, fresh in zip(self.arrays[number], self._new_states(state, self.count), strict=True):
+                array[: len(kept)] = array[kept]
+                array[len(kept) : self.count] = fresh[len(kept) :]
+        renumbered = np.zeros(self.count, np.int32)
+        renumbered[kept] = np.arange(len(kept), dtype=np.int32)
+        self.groups[0] = len(kept)
+        self._rebuild()
+        return renumbered[gids]
+
+    def forget_after(self, groups: int) -> None:
+        """Drops the groups from a number on, which no row has updated."""
+        if self.count > groups >= 0:
+            self.groups[0] = groups
+            self._rebuild()
+
+    def _update(self, number: int, gids: Array, columns: tuple[Column, ...]) -> None:
         state, arrays = self.states[number], self.arrays[number]
-        if number in self._own:
-            self._own[number].update(gids, columns, arrays)
-            return
         if number in self._chosen:
             self._chosen[number].update(gids, columns)
             return

@@ -19,7 +19,8 @@ from checkrow.compile.groups import WRONG_LENGTH, WRONG_ROWS, array_arguments, g
 from checkrow.expressions import types
 from checkrow.kernels.group import EXPAND, MAP, REDUCE
 from checkrow.operators.arrow import to_arrow
-from checkrow.operators.batch import frozen
+from checkrow.operators.bad_rows import BadRowKeeper
+from checkrow.operators.batch import Origin, frozen
 from checkrow.operators.column import Column, Columns
 from checkrow.operators.drive import KernelFailed, drive
 from checkrow.operators.fuse import scalar_arguments
@@ -55,7 +56,8 @@ class _Groups:
 class GroupCaller:
     """Calls one kernel for the groups of partition after partition."""
 
-    def __init__(self, grouping: Grouping, cache: DriverCache) -> None:
+    def __init__(self, grouping: Grouping, cache: DriverCache, keeper: BadRowKeeper) -> None:
+        self._keeper = keeper
         self._grouping = grouping
         self._spec = grouping.call.kernel
         self._cache = cache
@@ -76,7 +78,7 @@ class GroupCaller:
             return
         rows = Columns.concat(filled)
         groups = self._group(rows)
-        yield from self._drive(groups, self._arrays(rows, groups))
+        yield from self._drive(groups, self._arrays(rows, groups), self._forbidden(rows, groups))
 
     # -- groups -------------------------------------------------------------------------------------------------------
 
@@ -116,39 +118,66 @@ class GroupCaller:
                 continue
             values = column.values
             if valid is not None:
-                self._refuse_null(name, valid, groups)
                 values = np.where(valid != 0, values, values.dtype.type(fills.get(name, 0)))
             gathered = _gathered(values, groups.rows)
             out.append(gathered.view(np.bool_) if column.dtype == "bool" else gathered)
         return [frozen(a) for a in out]
 
-    def _refuse_null(self, name: str, valid: Array, groups: _Groups) -> None:
-        if name in dict(self._spec.fills) or f"{name}_valid" in self._spec.arguments or valid.all():
-            return
-        at = int(np.flatnonzero(valid[groups.rows] == 0)[0])
-        group = int(np.searchsorted(groups.starts, at, side="right")) - 1
-        what = f"forbids nulls but column {name!r} holds one"
-        hint = f"; give nulls={{{name!r}: value}} or an argument {name}_valid"
-        raise KernelFailed(group, self._spec, "NullForbidden", what).located(self._place(groups, group), hint)
+    def _forbidden(self, rows: Columns, groups: _Groups) -> dict[int, KernelFailed]:
+        """Returns the groups in which a column holds a null that the kernel forbids."""
+        by_name = dict(zip(self._spec.columns, self._grouping.call.args, strict=True))
+        found: dict[int, KernelFailed] = {}
+        for name, is_validity in array_arguments(self._spec):
+            allowed = is_validity or name in dict(self._spec.fills) or f"{name}_valid" in self._spec.arguments
+            valid = None if allowed else rows[self._grouping.column_of(by_name[name])].valid
+            if valid is None:
+                continue
+            places = np.flatnonzero(valid[groups.rows] == 0)
+            what = f"forbids nulls but column {name!r} holds one; give nulls={{{name!r}: value}} or take {name}_valid"
+            for group in np.unique(np.searchsorted(groups.starts, places, side="right") - 1).tolist():
+                found.setdefault(group, KernelFailed(group, self._spec, "NullForbidden", what))
+        return found
 
-    def _drive(self, groups: _Groups, arrays: list[Array]) -> Iterator[Columns]:
+    def _drive(self, groups: _Groups, arrays: list[Array], forbidden: dict[int, KernelFailed]) -> Iterator[Columns]:
+        """Yields pieces of output; between two of them stand groups on which the kernel failed."""
         spec = self._spec
         self._make_room(max(groups.largest, spec.max_rows or 0) if spec.shape != REDUCE else 1)
         state = np.zeros(1, np.int64)
         group = 0
-        while True:
+        while group < groups.count:
             given = (
                 frozen(groups.starts), *arrays, *scalar_arguments(self._driver),
                 spec.max_rows or 0, len(self._group_of), state, self._group_of, *self._out,
             )  # fmt: skip
-            group, status, detail = self._call(group, given, groups)
-            if status not in {DONE, FULL}:
-                raise self._broken(groups, group, status, detail).located(self._place(groups, group))
+            last = min((g for g in forbidden if g >= group), default=groups.count)
+            group, failed = self._call(group, last, given, groups, state)
             if state[0]:
                 yield self._flush(groups, int(state[0]))
             state[0] = 0
-            if status == DONE:
-                return
+            failed = failed or forbidden.get(group)
+            if failed is not None:
+                self._take(groups, failed)
+                yield from self._null(groups, failed.row)
+                group = failed.row + 1
+
+    def _take(self, groups: _Groups, failed: KernelFailed) -> None:
+        """Notes a group on which the kernel failed; raises the error for the user if it ends the run."""
+        place = self._place(groups, failed.row)
+        if self._keeper.ends:
+            hint = ""
+            if failed.reason == "IndexError" and self._spec.shape == EXPAND:
+                hint = "; `out` has room for as many rows as the group has, or for max_rows="
+            raise failed.located(place, hint) from None
+        rows = int(groups.starts[failed.row + 1] - groups.starts[failed.row])
+        self._keeper.note(Origin(place.rstrip(":")), 0, failed, rows=rows)
+
+    def _null(self, groups: _Groups, group: int) -> Iterator[Columns]:
+        """Yields nulls for a group: for it as a whole, for each of its rows, or none where any number is right."""
+        rows = {REDUCE: 1, MAP: int(groups.starts[group + 1] - groups.starts[group]), EXPAND: 0}[self._spec.shape]
+        if self._keeper.nulls and rows:
+            keys = tuple(k.take(np.full(rows, group, np.int64)) for k in groups.keys)
+            values = tuple(Column.nulls(f.dtype, rows) for f in self._spec.returns)
+            yield Columns(self._names(), (*keys, *values), rows)
 
     def _make_room(self, largest: int) -> None:
         capacity = max(_CAPACITY, largest)
@@ -159,18 +188,20 @@ class GroupCaller:
             ]
             self._out = [np.empty(capacity, k) for k in kinds]
 
-    def _call(self, group: int, given: tuple[Any, ...], groups: _Groups) -> tuple[int, int, int]:
+    def _call(
+        self, group: int, last: int, given: tuple[Any, ...], groups: _Groups, state: Array
+    ) -> tuple[int, KernelFailed | None]:
+        """Runs the driver once; returns the next group and, if the kernel failed on it, how."""
         if self._spec.shape in {EXPAND, MAP}:
             # What a kernel leaves unwritten is 0, not what an earlier group left there.
             for out in self._out:
                 out[:] = 0
         try:
-            return drive(self._cache, self._driver, group, groups.count, given)
+            group, status, detail = drive(self._cache, self._driver, group, last, given)
         except KernelFailed as failed:
-            hint = ""
-            if failed.reason == "IndexError" and self._spec.shape == EXPAND:
-                hint = "; `out` has room for as many rows as the group has, or for max_rows="
-            raise failed.located(self._place(groups, failed.row), hint) from None
+            state[0] = failed.kept
+            return failed.row, failed
+        return group, None if status in {DONE, FULL} else self._broken(groups, group, status, detail)
 
     def _flush(self, groups: _Groups, count: int) -> Columns:
         """Returns the rows written so far as columns of their own; the output arrays are used again."""
@@ -179,8 +210,10 @@ class GroupCaller:
         keys = tuple(k.take(rows) for k in groups.keys)
         values = tuple(Column(f.dtype, o[:count].view(np.uint8).copy() if f.dtype == "bool" else o[:count].copy())
                        for f, o in zip(spec.returns, self._out, strict=True))  # fmt: skip
-        names = (*(n for n, _ in self._grouping.keys), *(f.name for f in spec.returns))
-        return Columns(names, (*keys, *values), count)
+        return Columns(self._names(), (*keys, *values), count)
+
+    def _names(self) -> tuple[str, ...]:
+        return (*(n for n, _ in self._grouping.keys), *(f.name for f in self._spec.returns))
 
     # -- errors -------------------------------------------------------------------------------------------------------
 

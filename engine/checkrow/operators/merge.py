@@ -92,13 +92,14 @@ class _Sent:
 
     def add_to(self, table: GroupTable, gids: Array, known: int) -> None:
         """Adds rows one by one, or their partial states, to the states of a table."""
-        for number, state in enumerate(self.aggregation.parts[self.part].states):
-            if self.of_node is not None:
-                table.update(number, gids, tuple(self.columns[self.of_node[a]] for a in state.arguments))
-            else:
-                places = range(len(state.arrays))
-                columns = tuple(self.columns[self.prefix + state_name(number, j)] for j in places)
-                table.merge(number, gids, known, columns)
+        states = self.aggregation.parts[self.part].states
+        if self.of_node is not None:
+            names = self.of_node
+            table.update(gids, [tuple(self.columns[names[a]] for a in s.arguments) for s in states], known)
+            return
+        for number, state in enumerate(states):
+            columns = tuple(self.columns[self.prefix + state_name(number, j)] for j in range(len(state.arrays)))
+            table.merge(number, gids, known, columns)
 
 
 def _below(aggregation: Aggregation, part: int, sent: list[_Sent], groups: int, cache: DriverCache) -> Below:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from checkrow.compile.cache import DriverCache
@@ -15,6 +16,7 @@ from checkrow.expressions import types
 from checkrow.expressions.bounds import Interval, interval
 from checkrow.expressions.nodes import Node, columns_of
 from checkrow.operators.arrow import from_arrow
+from checkrow.operators.bad_rows import BadRowKeeper, Marks, Survivor
 from checkrow.operators.batch import Batch
 from checkrow.operators.column import Column, Columns
 from checkrow.operators.drive import KernelFailed, drive
@@ -22,9 +24,10 @@ from checkrow.operators.evaluate import Evaluator
 from checkrow.operators.fuse import Envelope, RangeProof, input_arrays, scalar_arguments
 from checkrow.operators.grouping import GroupTable
 from checkrow.operators.keys import Key, covers, key_bits, key_values, layout, observed, pack, unpack
-from checkrow.operators.rows import kernel_caller
+from checkrow.operators.rows import filtered, kernel_caller
 from checkrow.operators.strings import StringTable
 from checkrow.plan.aggregates import Aggregation
+from checkrow.plan.bad_rows import NULL
 
 Array = NDArray[Any]
 _FIRST_CODES = 255
@@ -57,9 +60,11 @@ class PartialAggregate:
         ranges: dict[str, Interval],
         tables: dict[str, StringTable],
         cache: DriverCache,
+        keeper: BadRowKeeper,
         *,
         fused: bool,
     ) -> None:
+        self._keeper = keeper
         self._predicates = predicates
         self._states = aggregation.parts[part].states
         self._keys = tuple(node for _, node in aggregation.keys_of(part))
@@ -90,11 +95,11 @@ class PartialAggregate:
         plain = all(fusible(p) for p in self._predicates) and all(fusible_state(s) for s in self._states)
         return plain and all(fusible(k) or k.op == "col" for k in self._keys) and self._table.layout.words <= 2
 
-    def _driver(self, *, masked: bool, unsplit: frozenset[int] = frozenset()) -> Driver:
+    def _driver(self, *, masked: bool, unsplit: frozenset[int] = frozenset(), careful: bool = False) -> Driver:
         plan = self._table.layout
         return aggregate_driver(
             self._predicates, self._keys, self._states, plan.fields, plan.words,
-            masked=masked or needs_mask(self._nodes), direct=plan.direct, unsplit=unsplit,
+            masked=masked or needs_mask(self._nodes), direct=plan.direct, unsplit=unsplit, careful=careful,
         )  # fmt: skip
 
     @property
@@ -119,23 +124,27 @@ class PartialAggregate:
     # -- tier 2 -------------------------------------------------------------------------------------------------------
 
     def _fused(self, batch: Batch) -> None:
-        masked = batch.has_nulls(self._columns)
+        masked, survivor = batch.has_nulls(self._columns), Survivor(self._keeper, batch)
         row = 0
         while row < batch.rows:
             plan = self._table.layout
             unsplit = self._headroom.grant(batch, row)
             if len(unsplit) < len(self._headroom.sums):
                 unsplit = frozenset()
-            variant = (masked, plan.direct, plan.fields, unsplit)
+            careful = survivor.flags is not None
+            variant = (masked or careful, plan.direct, plan.fields, unsplit, careful)
             if variant not in self._drivers:
-                made = self._driver(masked=masked, unsplit=unsplit)
+                made = self._driver(masked=masked or careful, unsplit=unsplit, careful=careful)
                 self._drivers[variant] = (made, scalar_arguments(made))
             driver, scalars = self._drivers[variant]
-            given = (*input_arrays(driver, batch), *scalars, *self._table_arguments())
+            given = (*input_arrays(driver, batch), *scalars, *(survivor.flags or ()), *self._table_arguments())
             try:
                 row, status, detail = drive(self._cache, driver, row, batch.rows, given)
             except KernelFailed as failed:
-                raise failed.located(batch.place(failed.row)) from None
+                row = survivor.next_row(failed, len(driver.calls))
+                self._table.groups[1] += failed.kept
+                self._table.forget_after(failed.groups)
+                continue
             if status == FULL:
                 self._table.grow()
             elif status == KEY_RANGE:
@@ -153,35 +162,40 @@ class PartialAggregate:
 
     def _observed_ranges(self, batch: Batch, key: int) -> tuple[Interval | None, ...]:
         """Returns the range a key takes in a batch (all rows, filtered or not); the other keys are left alone."""
-        column = self._key_column(Evaluator(batch.arrow, kernel_caller(self._cache, batch)), batch, key)
+        caller = kernel_caller(self._cache, batch, BadRowKeeper(NULL), Marks(batch.rows))
+        column = self._key_column(Evaluator(batch.arrow, caller), batch, key)
         seen = observed(key_bits(column.dtype, column.values), column.valid)
         return tuple(seen if number == key else None for number in range(len(self._keys)))
 
     # -- tier 1 -------------------------------------------------------------------------------------------------------
 
     def _vectorised(self, batch: Batch, first: int = 0) -> None:
-        kept = batch if first == 0 else _rest(batch, first)
-        for predicate in self._predicates:
-            mask = Evaluator(kept.arrow, kernel_caller(self._cache, kept)).mask(predicate)
-            kept = kept.selected(mask)
+        rest = batch if first == 0 else _rest(batch, first)
+        kept = filtered(rest, self._predicates, self._cache, self._keeper)
         if not kept.rows:
             return
-        evaluator = Evaluator(kept.arrow, kernel_caller(self._cache, kept))
-        gids = self._group_numbers(evaluator, kept)
-        for number, state in enumerate(self._states):
-            columns = tuple(_column(evaluator, kept, a) for a in state.arguments)
-            self._table.update(number, gids, columns)
+        marks = Marks(kept.rows)
+        evaluator = Evaluator(kept.arrow, kernel_caller(self._cache, kept, self._keeper, marks))
+        keys = [self._key_column(evaluator, kept, k) for k in range(len(self._keys))]
+        columns = [tuple(_column(evaluator, kept, a) for a in state.arguments) for state in self._states]
+        if marks.good is not None:
+            rows = np.flatnonzero(marks.good)
+            keys = [k.take(rows) for k in keys]
+            columns = [tuple(c.take(rows) for c in some) for some in columns]
+            kept = kept.selected(pa.array(marks.good))
+        known = self._table.count
+        gids = self._group_numbers(keys, kept.rows)
+        self._table.update(gids, columns, known, Survivor(self._keeper, kept))
 
-    def _group_numbers(self, evaluator: Evaluator, batch: Batch) -> Array:
-        if not self._keys:
-            return self._table.upsert((np.zeros(batch.rows, np.int64),), batch.rows)
-        columns = [self._key_column(evaluator, batch, k) for k in range(len(self._keys))]
+    def _group_numbers(self, columns: list[Column], rows: int) -> Array:
+        if not columns:
+            return self._table.upsert((np.zeros(rows, np.int64),), rows)
         bits = tuple(key_bits(c.dtype, c.values) for c in columns)
         valid = tuple(c.valid for c in columns)
         seen = tuple(observed(b, v) for b, v in zip(bits, valid, strict=True))
         if not covers(self._table.layout, seen):
             self._table.widen(seen)
-        return self._table.upsert(pack(self._table.layout, bits, valid), batch.rows)
+        return self._table.upsert(pack(self._table.layout, bits, valid), rows)
 
     def _key_column(self, evaluator: Evaluator, batch: Batch, number: int) -> Column:
         node = self._keys[number]

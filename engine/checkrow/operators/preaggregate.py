@@ -14,6 +14,7 @@ from checkrow.expressions import types
 from checkrow.expressions.bounds import Interval
 from checkrow.expressions.nodes import Node
 from checkrow.operators.arrow import from_arrow
+from checkrow.operators.bad_rows import BadRowKeeper
 from checkrow.operators.batch import Batch
 from checkrow.operators.column import Column, Columns
 from checkrow.operators.exchange import MemoryExchange
@@ -61,7 +62,7 @@ class Preaggregation:
 
     Parameters
     ----------
-    predicates, aggregation, ranges, tables, cache, fused
+    predicates, aggregation, ranges, tables, cache, keeper, fused
         As for `PartialAggregate`.
     bits : int
         Partitions as a power of two.
@@ -74,6 +75,7 @@ class Preaggregation:
         ranges: dict[str, Interval],
         tables: dict[str, StringTable],
         cache: DriverCache,
+        keeper: BadRowKeeper,
         *,
         bits: int,
         fused: bool,
@@ -81,15 +83,17 @@ class Preaggregation:
         self._aggregation = aggregation
         self._bits = bits
         self._parts = [
-            PartialAggregate(predicates, aggregation, number, ranges, tables, cache, fused=fused)
+            PartialAggregate(predicates, aggregation, number, ranges, tables, cache, keeper, fused=fused)
             for number in range(len(aggregation.parts))
         ]
-        self._pipeline = RowPipeline(predicates, aggregation.row_columns(), cache, fused=fused)
+        self._pipeline = RowPipeline(predicates, aggregation.row_columns(), cache, keeper, fused=fused)
         self._out = Scatter(len(aggregation.keys), bits)
         self._rows_moved = 0
         self._moving = False
         # The first batches, until it is decided how they travel.
-        self._held: list[Batch] | None = [] if bits else None
+        # Rows on which an aggregator fails have to be found where they are read.
+        may_move = bits and (keeper.ends or not aggregation.has_kernel())
+        self._held: list[Batch] | None = [] if may_move else None
 
     @property
     def rows_kept(self) -> int:

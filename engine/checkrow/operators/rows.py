@@ -15,10 +15,11 @@ from checkrow.expressions import types
 from checkrow.expressions.nodes import Node, columns_of, walk
 from checkrow.expressions.types import Field
 from checkrow.operators.arrow import to_arrow
+from checkrow.operators.bad_rows import BadRowKeeper, Marks, Survivor
 from checkrow.operators.batch import Batch
 from checkrow.operators.column import Column
 from checkrow.operators.drive import KernelFailed, drive
-from checkrow.operators.evaluate import Evaluator, KernelCaller
+from checkrow.operators.evaluate import Evaluator, KernelCaller, Places
 from checkrow.operators.fuse import RangeProof, input_arrays, scalar_arguments
 
 Array = NDArray[Any]
@@ -32,82 +33,120 @@ class RowPipeline:
         predicates: tuple[Node, ...],
         outputs: tuple[tuple[str, Node], ...],
         cache: DriverCache,
+        keeper: BadRowKeeper,
         *,
         fused: bool,
     ) -> None:
         self._predicates = predicates
         self._outputs = outputs
         self._cache = cache
+        self._keeper = keeper
         self._computed = tuple(n for _, n in outputs if n.op != "col" and fusible(n))
         self._nodes = (*predicates, *self._computed)
         self._columns = columns_of(*self._nodes)
         self._proof = RangeProof(self._nodes)
         self._fusible = all(fusible(p) for p in predicates) and bool(self._nodes)
-        self._fused = fused
+        self._fused = fused or any(n.op == "kernel" for node in self._nodes for n in walk(node))
         self._schema = types.arrow_schema(tuple(Field(n, node.dtype, node.nullable) for n, node in outputs))
 
     def run(self, batch: Batch) -> pa.RecordBatch:
         """Returns the rows that pass, with the output columns."""
-        has_kernel = any(n.op == "kernel" for node in self._nodes for n in walk(node))
-        if self._fusible and (self._fused or has_kernel) and batch.rows and self._proof.holds(batch):
+        if self._fusible and self._fused and batch.rows and self._proof.holds(batch):
             return self._drive(batch)
-        kept = batch
-        for predicate in self._predicates:
-            mask = Evaluator(kept.arrow, kernel_caller(self._cache, kept)).mask(predicate)
-            kept = kept.selected(mask)
-        evaluator = Evaluator(kept.arrow, kernel_caller(self._cache, kept))
-        return self._assemble([evaluator.array(node) for _, node in self._outputs])
+        kept = filtered(batch, self._predicates, self._cache, self._keeper)
+        return self._evaluated(kept, [node for _, node in self._outputs], {})
 
     def _drive(self, batch: Batch) -> pa.RecordBatch:
         masked = batch.has_nulls(self._columns) or needs_mask(self._nodes)
-        rows, columns = drive_rows(self._cache, self._predicates, self._computed, batch, masked=masked)
-        kept = batch.arrow.take(pa.array(rows)) if len(rows) < batch.rows else batch.arrow
-        evaluator = Evaluator(kept, kernel_caller(self._cache, batch.replaced(kept, lambda row: int(rows[row]))))
-        arrays = []
-        for _, node in self._outputs:
-            if node in self._computed:
-                arrays.append(to_arrow(columns[self._computed.index(node)]))
-            else:
-                arrays.append(evaluator.array(node))
-        return self._assemble(arrays)
+        rows, columns = drive_rows(
+            self._cache, self._predicates, self._computed, batch, self._keeper, masked=masked
+        )  # fmt: skip
+        known = {node: to_arrow(column) for node, column in zip(self._computed, columns, strict=True)}
+        kept = batch
+        if len(rows) < batch.rows:
+            kept = batch.replaced(batch.arrow.take(pa.array(rows)), lambda row: int(rows[row]))
+        return self._evaluated(kept, [node for _, node in self._outputs], known)
 
-    def _assemble(self, arrays: list[pa.Array]) -> pa.RecordBatch:
+    def _evaluated(self, batch: Batch, nodes: list[Node], known: dict[Node, pa.Array]) -> pa.RecordBatch:
+        """Returns columns of the rows on which no kernel fails."""
+        marks = Marks(batch.rows)
+        evaluator = Evaluator(batch.arrow, kernel_caller(self._cache, batch, self._keeper, marks))
+        arrays = [known[node] if node in known else evaluator.array(node) for node in nodes]
         plain = [a if a.type == f.type else a.cast(f.type) for a, f in zip(arrays, self._schema, strict=True)]
-        return pa.RecordBatch.from_arrays(plain, schema=self._schema)
+        whole = pa.RecordBatch.from_arrays(plain, schema=self._schema)
+        return whole if marks.good is None else whole.filter(pa.array(marks.good))
+
+
+def filtered(batch: Batch, predicates: tuple[Node, ...], cache: DriverCache, keeper: BadRowKeeper) -> Batch:
+    """Returns the rows that meet all conditions, tried in order on the rows that met the ones before."""
+    for predicate in predicates:
+        marks = Marks(batch.rows)
+        mask = Evaluator(batch.arrow, kernel_caller(cache, batch, keeper, marks)).mask(predicate)
+        batch = batch.selected(mask, marks.good)
+    return batch
+
+
+class _Outputs:
+    """The arrays a row driver writes: row numbers, and per output its values and, where it may be null, validity."""
+
+    def __init__(self, nodes: tuple[Node, ...], rows: int, *, masked: bool) -> None:
+        self._nodes = nodes
+        self._rows = np.empty(rows, np.int64)
+        self._written = np.zeros(1, np.int64)
+        self._values = [np.empty(rows, types.numpy_dtype(n.dtype)) for n in nodes]
+        self._valid: list[Array] | None = [np.empty(rows, np.uint8) for _ in nodes] if masked else None
+
+    def add_validity(self) -> None:
+        """Makes room for nulls; what is written so far is none."""
+        if self._valid is None:
+            self._valid = [np.ones(len(self._rows), np.uint8) for _ in self._nodes]
+
+    def arguments(self) -> tuple[Array, ...]:
+        """Returns what a driver is given."""
+        if self._valid is None:
+            return (self._rows, self._written, *self._values)
+        return (self._rows, self._written, *(a for pair in zip(self._values, self._valid, strict=True) for a in pair))
+
+    def result(self) -> tuple[Array, list[Column]]:
+        """Returns the numbers of the rows that were written, and the columns."""
+        count, columns = int(self._written[0]), []
+        for j, (node, values) in enumerate(zip(self._nodes, self._values, strict=True)):
+            valid = None if self._valid is None else self._valid[j][:count]
+            some_null = valid is not None and not valid.all()
+            columns.append(Column(node.dtype, values[:count], valid if some_null else None))
+        return self._rows[:count], columns
 
 
 def drive_rows(
-    cache: DriverCache, predicates: tuple[Node, ...], outputs: tuple[Node, ...], batch: Batch, *, masked: bool
-) -> tuple[Array, list[Column]]:
+    cache: DriverCache, predicates: tuple[Node, ...], outputs: tuple[Node, ...], batch: Batch, keeper: BadRowKeeper, *,
+    masked: bool,
+) -> tuple[Array, list[Column]]:  # fmt: skip
     """Runs a row driver over a batch; returns the row numbers that passed and the computed columns."""
+    out, survivor, row = _Outputs(outputs, batch.rows, masked=masked), Survivor(keeper, batch), 0
     driver: Driver = row_driver(predicates, outputs, masked=masked)
-    rows, written = np.empty(batch.rows, np.int64), np.zeros(1, np.int64)
-    buffers: list[tuple[Array, Array | None]] = []
-    tail: list[object] = [rows, written]
-    for node in outputs:
-        values = np.empty(batch.rows, types.numpy_dtype(node.dtype))
-        valid = np.empty(batch.rows, np.uint8) if masked else None
-        buffers.append((values, valid))
-        tail += [values] if valid is None else [values, valid]
-    given = (*input_arrays(driver, batch), *scalar_arguments(driver), *tail)
-    try:
-        drive(cache, driver, 0, batch.rows, given)
-    except KernelFailed as failed:
-        raise failed.located(batch.place(failed.row)) from None
-    count = int(written[0])
-    columns = []
-    for node, (values, valid) in zip(outputs, buffers, strict=True):
-        some_null = valid is not None and not valid[:count].all()
-        columns.append(Column(node.dtype, values[:count], valid[:count] if some_null and valid is not None else None))
-    return rows[:count], columns
+    while row < batch.rows:
+        given = (*input_arrays(driver, batch), *scalar_arguments(driver), *(survivor.flags or ()), *out.arguments())
+        try:
+            row, _, _ = drive(cache, driver, row, batch.rows, given)
+        except KernelFailed as failed:
+            row = survivor.next_row(failed, len(driver.calls))
+            if survivor.flags is not None:
+                out.add_validity()
+                driver = row_driver(predicates, outputs, masked=True, careful=True)
+    return out.result()
 
 
-def kernel_caller(cache: DriverCache, batch: Batch) -> KernelCaller:
-    """Returns what the vectorised tier calls for a kernel: a row driver over the kernel's arguments alone."""
+def kernel_caller(cache: DriverCache, batch: Batch, keeper: BadRowKeeper, marks: Marks) -> KernelCaller:
+    """Returns what the vectorised tier calls for a kernel: a row driver over the kernel's arguments alone.
 
-    def call(node: Node, args: list[pa.Array], rows: int) -> pa.Array:
-        names = [f"a{j}" for j in range(len(args))]
-        dtypes = {n: a.dtype for n, a in zip(names, node.args, strict=True)}
+    Rows that are to leave the batch get null and are marked.
+    """
+
+    def call(node: Node, args: list[pa.Array], rows: int, places: Places) -> pa.Array:
+        if not rows:
+            return pa.array([], types.parse_type(node.dtype))
+        here = _arguments(node, args, batch, places)
+        names = tuple(here.names)
         inputs = tuple(
             Node("col", name=n, dtype=a.dtype, nullable=a.nullable) for n, a in zip(names, node.args, strict=True)
         )
@@ -115,11 +154,22 @@ def kernel_caller(cache: DriverCache, batch: Batch) -> KernelCaller:
             "kernel", args=inputs, value=node.value, dtype=node.dtype, nullable=node.nullable, kernel=node.kernel,
             parameters=node.parameters,
         )  # fmt: skip
-        if not rows:
-            return pa.array([], types.parse_type(node.dtype))
-        rows_here = pa.RecordBatch.from_arrays(args, names=names)
-        here = Batch(rows_here, {}, dtypes, batch.origin, batch.first_row, numbers=batch.row_number)
-        _, columns = drive_rows(cache, (), (plain,), here, masked=here.has_nulls(tuple(names)))
-        return to_arrow(columns[0])
+        done, columns = drive_rows(cache, (), (plain,), here, keeper, masked=here.has_nulls(names))
+        if len(done) == rows:
+            return to_arrow(columns[0])
+        bad = np.delete(np.arange(rows), done)
+        marks.add(bad if places is None else places[bad])
+        where = np.full(rows, -1, np.int64)
+        where[done] = np.arange(len(done))
+        return to_arrow(columns[0]).take(pa.array(where, mask=where < 0))
 
     return call
+
+
+def _arguments(node: Node, args: list[pa.Array], batch: Batch, places: Places) -> Batch:
+    """Returns a kernel's arguments as a batch whose rows are numbered as those of another."""
+    names = [f"a{j}" for j in range(len(args))]
+    dtypes = {n: a.dtype for n, a in zip(names, node.args, strict=True)}
+    rows = pa.RecordBatch.from_arrays(args, names=names)
+    number = batch.row_number if places is None else lambda row: batch.row_number(int(places[row]))
+    return Batch(rows, {}, dtypes, batch.origin, batch.first_row, numbers=number)

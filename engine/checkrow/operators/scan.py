@@ -15,7 +15,7 @@ from checkrow.errors import SchemaError
 from checkrow.expressions import types
 from checkrow.expressions.bounds import Interval
 from checkrow.expressions.types import Field, Schema
-from checkrow.operators.batch import Batch
+from checkrow.operators.batch import Batch, Origin
 from checkrow.operators.column import Column
 from checkrow.operators.strings import StringTable
 from checkrow.plan.slices import Piece
@@ -65,13 +65,14 @@ class SliceReader:
             try:
                 for index in range(piece.start, piece.stop):
                     if file.row_groups[index].rows:
-                        yield from self._row_group(file, reader, index)
+                        origin = Origin(f"{file.path}, row group {index}", piece.file, index)
+                        yield from self._row_group(file, reader, origin)
             finally:
                 reader.close()
 
-    def _row_group(self, file: DataFile, reader: ParquetReader, index: int) -> Iterator[Batch]:
-        first, origin = 0, f"{file.path}, row group {index}"
-        for arrow, own in reader.batches(index):
+    def _row_group(self, file: DataFile, reader: ParquetReader, origin: Origin) -> Iterator[Batch]:
+        first = 0
+        for arrow, own in reader.batches(origin.row_group or 0):
             fields = [f for f in self._columns if f.name not in own]
             arrays = [self._conform(file, arrow, field, reader.unscaled) for field in fields]
             plain = (

@@ -298,7 +298,7 @@ class _States:
             kernel_argument(spec, column, resolve(arg, schema))
             for column, arg in zip(spec.columns, call.args, strict=True)
         )
-        counted = any(a.nullable for a in args) or not self._has_keys
+        counted = any(a.nullable for a in args) or not self._has_keys or spec.may_fail
         state = State("own", call=msgspec.structs.replace(call, args=args), counted=counted)
         return Finish(name, "own", spec.returns[0].dtype, self._add(state), nullable=counted)
 

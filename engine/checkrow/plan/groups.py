@@ -31,7 +31,7 @@ class Grouping(msgspec.Struct, frozen=True, kw_only=True):
     def schema(self) -> types.Schema:
         """Returns the columns that come out: keys, then what the kernel returns."""
         keys = [types.Field(n, k.dtype, k.nullable) for n, k in self.keys]
-        return (*keys, *(types.Field(f.name, f.dtype, False) for f in self.call.kernel.returns))
+        return (*keys, *(types.Field(f.name, f.dtype, self.call.kernel.may_fail) for f in self.call.kernel.returns))
 
 
 def grouping(

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from checkrow.errors import InputChanged
+from checkrow.plan.bad_rows import BadRows, planned
 from checkrow.plan.fingerprint import inputs_fingerprint, plan_fingerprint
 from checkrow.plan.logical import Relation
 from checkrow.plan.prune import prune
@@ -49,9 +50,15 @@ class PhysicalPlan(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str
     inputs_fingerprint: str
     target_bytes: int | None = None
+    bad_rows: BadRows = BadRows()
 
 
-def physical_plan(relation: Relation, sink: ParquetSink | CollectSink, target_bytes: int | None = None) -> PhysicalPlan:
+def physical_plan(
+    relation: Relation,
+    sink: ParquetSink | CollectSink,
+    target_bytes: int | None = None,
+    bad_rows: BadRows | None = None,
+) -> PhysicalPlan:
     """Returns the physical plan of a tree; reads footers of all input files.
 
     Raises
@@ -61,6 +68,8 @@ def physical_plan(relation: Relation, sink: ParquetSink | CollectSink, target_by
     CorruptInput
         If a file is not readable Parquet.
     """
+    policy = bad_rows or BadRows()
+    relation = planned(relation, policy)
     stages = cut(relation, sink)
     if isinstance(sink, ParquetSink):
         check_sink(sink, stages[-1].output_schema())
@@ -83,6 +92,7 @@ def physical_plan(relation: Relation, sink: ParquetSink | CollectSink, target_by
         fingerprint=plan_fingerprint(relation, sink),
         inputs_fingerprint=inputs_fingerprint(files),
         target_bytes=target_bytes,
+        bad_rows=policy,
     )
 
 

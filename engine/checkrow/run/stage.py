@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 
 from checkrow.clock import Clock
-from checkrow.errors import CheckrowError, MemoryLimitError, TaskError
+from checkrow.errors import CheckrowError, KernelRowError, MemoryLimitError, TaskError
 from checkrow.events import Listener, StageFinished, StageStarted, TaskFinished
 from checkrow.operators.exchange import ExchangeOutput, MemoryExchange
+from checkrow.plan.bad_rows import BadRows
 from checkrow.plan.slices import Task
 from checkrow.plan.stages import ExchangeSink, GroupSource, MergeSource, ParquetSink, ScatterSink, Stage
 from checkrow.run import lifecycle
@@ -40,6 +41,8 @@ class Driving:
     recorded: bool
     checkpoint_interval_s: float = CHECKPOINT_INTERVAL_S
     limit: int | None = None
+    bad_rows: BadRows = field(default_factory=BadRows)
+    rows_read: int = 0
 
 
 @dataclass(slots=True)
@@ -154,6 +157,22 @@ class StageDriver:
             if done.task not in progress.done:
                 self._take(done.result)
             progress = lifecycle.finish(progress, done.task)
+            if failure is None and (refused := self._too_many_bad_rows(done.result)) is not None:
+                failure = (done.task, refused)
+                progress = lifecycle.drain(progress)
+
+    def _too_many_bad_rows(self, newest: TaskResult) -> KernelRowError | None:
+        """Returns the error when kernels failed on more rows than the run allows."""
+        policy = self._driving.bad_rows
+        allowed = policy.allowed(self._driving.rows_read)
+        bad = sum(r.accounting.rows_nulled for r in self.outcome.results.values())
+        if allowed is None or bad <= allowed:
+            return None
+        first = f" The last task began with: {newest.failures[0]}." if newest.failures else ""
+        return KernelRowError(
+            f"kernels failed on {bad} rows; of {self._driving.rows_read} rows read, {allowed} are allowed "
+            f"(max_rows={policy.max_rows}, max_share={policy.max_share}).{first} Nothing was committed"
+        )
 
     def _capacity(self) -> int:
         return 1 if self._driving.limit is not None else self._driving.executor.capacity
@@ -172,7 +191,7 @@ class StageDriver:
             slice_id=self._tasks[number].slice_id(),
             generation=self._generations.get(number, 1), dataset=driving.dataset, fingerprint=driving.fingerprint,
             control=None if driving.workspace is None else str(driving.workspace), durable=durable,
-            recorded=driving.recorded,
+            recorded=driving.recorded, bad_rows=driving.bad_rows.action,
         )  # fmt: skip
         self._specs[number] = spec
         return spec
@@ -184,7 +203,7 @@ class StageDriver:
             TaskFinished(
                 run=driving.run, stage=result.stage, task=result.task, rows_in=result.accounting.rows_in,
                 rows_out=result.accounting.rows_out, size_bytes=result.size_bytes, seconds=round(result.seconds, 6),
-                durable=result.durable,
+                durable=result.durable, rows_nulled=result.accounting.rows_nulled,
             )
         )  # fmt: skip
         if result.exchange is not None and driving.recorded:
@@ -210,6 +229,7 @@ class StageDriver:
                 run=self._driving.run, stage=self._stage.number, name=stage_name(self._stage),
                 rows_in=sum(c.rows_in for c in counts), rows_out=sum(c.rows_out for c in counts),
                 rows_filtered=sum(c.rows_filtered for c in counts), rows_pruned=0, seconds=round(seconds, 6),
+                rows_nulled=sum(c.rows_nulled for c in counts),
             )
         )  # fmt: skip
 

@@ -17,7 +17,8 @@ from checkrow.errors import TaskError
 from checkrow.expressions import types
 from checkrow.expressions.nodes import columns_of
 from checkrow.operators.arrow import from_arrow, to_batch
-from checkrow.operators.batch import ROWS, Batch
+from checkrow.operators.bad_rows import BadRowKeeper
+from checkrow.operators.batch import ROWS, Batch, Origin
 from checkrow.operators.column import Columns
 from checkrow.operators.exchange import ExchangeOutput, FileExchange, MemoryExchange, write_exchange
 from checkrow.operators.groups import GroupCaller
@@ -28,6 +29,7 @@ from checkrow.operators.rows import RowPipeline
 from checkrow.operators.scan import SliceReader, slice_ranges
 from checkrow.operators.scatter import Scatter
 from checkrow.operators.strings import StringTable
+from checkrow.plan.bad_rows import FAIL
 from checkrow.plan.slices import Piece, Task
 from checkrow.plan.source import DataFile
 from checkrow.plan.stages import (
@@ -67,11 +69,15 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     control: str | None = None
     durable: bool = False
     recorded: bool = True
+    bad_rows: str = FAIL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResult:
-    """What a task left: exactly one of exchange (in memory, or the path of its file), staged files, batches."""
+    """What a task left: exactly one of exchange (in memory, or the path of its file), staged files, batches.
+
+    `failures` tells of the first rows on which kernels failed and that did not end the run.
+    """
 
     stage: int
     task: int
@@ -83,6 +89,7 @@ class TaskResult:
     files: tuple[StagedOutput, ...] = ()
     batches: tuple[pa.RecordBatch, ...] = ()
     durable: bool = False
+    failures: tuple[str, ...] = ()
 
 
 def run_task(spec: TaskSpec, inputs: Sequence[ExchangeOutput | str]) -> TaskResult:
@@ -116,6 +123,7 @@ class _Work:
         self.rows_merged_away = 0
         self.rows_filtered = 0
         self.tables: dict[str, StringTable] = {}
+        self.keeper = BadRowKeeper(spec.bad_rows)
 
     # -- sinks --------------------------------------------------------------------------------------------------------
 
@@ -124,8 +132,8 @@ class _Work:
         stage = self.spec.stage
         batches = self._batches(_coded(stage))
         slice_ = Preaggregation(
-            stage.predicates, sink.aggregation, self._ranges(), self.tables, driver_cache(), bits=self.spec.bits,
-            fused=self.spec.fused,
+            stage.predicates, sink.aggregation, self._ranges(), self.tables, driver_cache(), self.keeper,
+            bits=self.spec.bits, fused=self.spec.fused,
         )  # fmt: skip
         for batch in batches:
             slice_.consume(batch)
@@ -135,7 +143,7 @@ class _Work:
     def scattered(self, sink: ScatterSink) -> MemoryExchange:
         """Scatters the slice's rows by key, with the columns the next stage's kernel needs."""
         stage, columns = self.spec.stage, sink.grouping.columns()
-        pipeline = RowPipeline(stage.predicates, columns, driver_cache(), fused=self.spec.fused)
+        pipeline = RowPipeline(stage.predicates, columns, driver_cache(), self.keeper, fused=self.spec.fused)
         names, dtypes = tuple(n for n, _ in columns), tuple(node.dtype for _, node in columns)
         rows = Scatter(len(sink.grouping.keys), self.spec.bits)
         for batch in self._batches(()):
@@ -149,17 +157,21 @@ class _Work:
     def exchange(self, output: MemoryExchange, started: float) -> TaskResult:
         """Keeps or persists what goes to the next stage."""
         stage, task = self.spec.stage, self.spec.task
-        accounting = Accounting(rows_in=self.rows_in, rows_out=output.columns.rows, rows_filtered=self.rows_filtered)
+        accounting = Accounting(
+            rows_in=self.rows_in, rows_out=output.columns.rows, rows_filtered=self.rows_filtered,
+            rows_nulled=self.keeper.count,
+        )  # fmt: skip
         seconds = time.perf_counter() - started
         if not self.spec.durable:
             return TaskResult(
                 stage=stage.number, task=task.number, accounting=accounting, seconds=seconds,
-                size_bytes=output.columns.size_bytes, exchange=output,
+                size_bytes=output.columns.size_bytes, exchange=output, failures=self.keeper.first(),
             )  # fmt: skip
         path = persist_exchange(self.spec, output, accounting, seconds)
         return TaskResult(
             stage=stage.number, task=task.number, accounting=accounting, seconds=time.perf_counter() - started,
             size_bytes=output.columns.size_bytes, exchange_path=path, durable=True,
+            failures=self.keeper.first(),
         )  # fmt: skip
 
     def write(self, sink: ParquetSink, started: float) -> TaskResult:
@@ -180,7 +192,7 @@ class _Work:
         return TaskResult(
             stage=spec.stage.number, task=spec.task.number, accounting=manifest.accounting,
             seconds=time.perf_counter() - started, size_bytes=sum(f.size_bytes for f in manifest.files),
-            files=manifest.files, durable=True,
+            files=manifest.files, durable=True, failures=self.keeper.first(),
         )  # fmt: skip
 
     def collect(self, sink: CollectSink, started: float) -> TaskResult:
@@ -197,17 +209,19 @@ class _Work:
         return TaskResult(
             stage=self.spec.stage.number, task=self.spec.task.number, accounting=self._row_wise(rows),
             seconds=time.perf_counter() - started, size_bytes=sum(b.nbytes for b in batches), batches=tuple(batches),
+            failures=self.keeper.first(),
         )  # fmt: skip
 
     def _row_wise(self, rows_out: int) -> Accounting:
         filtered = self.rows_in - self.rows_merged_away - rows_out
-        return Accounting(rows_in=self.rows_in, rows_out=rows_out, rows_filtered=filtered)
+        nulled = self.keeper.count
+        return Accounting(rows_in=self.rows_in, rows_out=rows_out, rows_filtered=filtered, rows_nulled=nulled)
 
     # -- sources ------------------------------------------------------------------------------------------------------
 
     def _rows(self) -> Iterator[pa.RecordBatch]:
         stage = self.spec.stage
-        pipeline = RowPipeline(stage.predicates, stage.outputs, driver_cache(), fused=self.spec.fused)
+        pipeline = RowPipeline(stage.predicates, stage.outputs, driver_cache(), self.keeper, fused=self.spec.fused)
         for batch in self._batches(()):
             yield pipeline.run(batch)
 
@@ -236,7 +250,7 @@ class _Work:
         schema = source.schema()
         dtypes = {f.name: f.dtype for f in schema}
         held = [i.partition_rows for i in self.inputs]
-        combine = _combiner(source)
+        combine = _combiner(source, self.keeper)
         for number in range(self.spec.task.first, self.spec.task.last):
             if source.keys and not any(rows[number] for rows in held):
                 continue
@@ -249,14 +263,18 @@ class _Work:
                 self.rows_merged_away -= columns.rows
                 whole = to_batch(columns, schema)
                 for start in range(0, whole.num_rows, ROWS):
-                    yield Batch(whole.slice(start, ROWS), self.tables, dtypes, f"partition {number}", first + start)
+                    yield Batch(
+                        whole.slice(start, ROWS), self.tables, dtypes, Origin(f"partition {number}"), first + start
+                    )
                 first += whole.num_rows
 
 
-def _combiner(source: MergeSource | GroupSource) -> Callable[[Sequence[Columns]], Iterable[Columns]]:
+def _combiner(
+    source: MergeSource | GroupSource, keeper: BadRowKeeper
+) -> Callable[[Sequence[Columns]], Iterable[Columns]]:
     """Returns what makes the rows of a partition from its parts, slice by slice."""
     if isinstance(source, GroupSource):
-        return GroupCaller(source.grouping, driver_cache()).run
+        return GroupCaller(source.grouping, driver_cache(), keeper).run
     return lambda parts: (merge_partition(source.aggregation, parts, driver_cache()),)
 
 

@@ -12,11 +12,15 @@ from checkrow.storage.store import Outcome, PosixStore, digest_file
 
 
 class Accounting(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a task's rows went: in = out + filtered for row-wise work; pruned rows were never read."""
+    """Where a task's rows went: in = out + filtered for row-wise work; pruned rows were never read.
+
+    `rows_nulled` are rows on which a kernel failed and null stands in for its result; they are among the others.
+    """
 
     rows_in: int = 0
     rows_out: int = 0
     rows_filtered: int = 0
+    rows_nulled: int = 0
 
 
 class StagedOutput(msgspec.Struct, frozen=True, kw_only=True):
