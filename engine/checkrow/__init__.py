@@ -40,12 +40,14 @@ if TYPE_CHECKING:
     from checkrow.kernels.group import group_kernel as group_kernel
     from checkrow.kernels.group import outputs_for as outputs_for
     from checkrow.kernels.row import row_kernel as row_kernel
+    from checkrow.plan.bad_rows import BadRows as BadRows
     from checkrow.run import dask as cluster  # noqa: F401  # public name
     from checkrow_kernels import calendar as calendar
 
 __version__ = "0.1.0"
 
 _NAMES = {
+    "BadRows": "checkrow.plan.bad_rows",
     "CheckrowError": "checkrow.errors",
     "Dataset": "checkrow.dataset.dataset",
     "Limits": "checkrow.dataset.execution",

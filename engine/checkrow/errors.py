@@ -11,14 +11,14 @@ CheckrowError
 ├── MemoryLimitError         the work does not fit the memory it was given
 ├── CheckFailed              a blocking check failed
 ├── StorageError             a store refused or lost something
-│   ├── CommitConflict       another commit won
+│   ├── CommitConflict       another commit won the race
 │   ├── CorruptControlFile   a control file is torn, edited or of a newer version
 │   ├── CorruptInput         a data file cannot be read
 │   ├── InputChanged         a source file changed under the run
 │   ├── StoreCapabilityError the store cannot do what was asked
 │   ├── PermissionRefused    no permission
 │   └── DiskFull             no space left
-├── ResumeMismatch           the unfinished run had another plan
+├── ResumeMismatch           the unfinished run had another plan, or input that changed
 ├── AlreadyRunning           the same instance is running now
 ├── TaskError                a task failed for a reason of its own
 ├── RunInterrupted           stopped at a task boundary; resumable
@@ -83,7 +83,7 @@ class StorageError(CheckrowError):
 
 
 class CommitConflict(StorageError):
-    """Another commit won; names the winner."""
+    """Another commit won the race; names the winner."""
 
     exit_code = 75
     retryable = True
@@ -119,7 +119,7 @@ class DiskFull(StorageError):
 
 
 class ResumeMismatch(CheckrowError):
-    """The unfinished run of this instance had another plan; says what differs."""
+    """The unfinished run of this instance had another plan, or input that changed; says what differs."""
 
     exit_code = 6
 

@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from checkrow.cli.main import run_cli
@@ -93,7 +95,16 @@ def test_plan_runs_nothing(capsys, job_file, source) -> None:
         (["run", "{job}:copy", "-p", "source"], 2, "not of the form name=value"),
         (["run", "{job}:copy", "-p", "source=nowhere", "-p", "target=out"], 2, "no file or directory 'nowhere'"),
         (["run", "{job}:typo", "-p", "source={source}", "-p", "target=out"], 2, "did you mean 'city'"),
-        (["show", "abcdef"], 2, "no run of this user"),
+        (["show", "abcdef"], 2, "no run of this user on this host begins with 'abcdef'"),
+        (["show", "zzz"], 2, "no run of this user on this host begins with 'zzz'"),
+        (["run", "{job}:copy", "-p", "source=", "-p", "target=out"], 2, "the URL '' names no place"),
+        (["run", "{job}:copy", "-p", "source={source}", "-p", "target="], 2, "the URL '' names no place"),
+        (["run", "{job}:copy", "-p", "source={source}", "-p", "target=/proc/x"], 2, "cannot be created"),
+        (
+            ["run", "{job}:copy", "-p", "source={source}", "-p", "target=out", "--checkpoint-interval", "-5"],
+            2,
+            "at least 0 seconds",
+        ),
         (["dataset", "log", "nowhere"], 2, "no dataset that checkrow wrote"),
         (["no-such-command"], 2, "No such command"),
         (["run"], 2, "Missing argument"),
@@ -108,11 +119,78 @@ def test_mistakes(capsys, job_file, source, arguments, code, text) -> None:
     assert "Traceback" not in err
 
 
+def test_force_on_a_job_that_wants_an_empty_target(capsys, job_file, source) -> None:
+    arguments = ("run", f"{job_file}:copy", "-p", f"source={source}", "-p", "target=out", "--json")
+    cli(capsys, *arguments)
+    code, out, _ = cli(capsys, *arguments, "--force")
+    assert (code, json.loads(out)["status"], json.loads(out)["snapshot"]) == (0, "committed", 2)
+    assert pq.read_table("out").num_rows == 13
+    code, out, _ = cli(capsys, "dataset", "log", "out", "--json")
+    assert [(r["generation"], r["rows"], r["files_removed"]) for r in json.loads(out)][1] == (2, 13, 1)
+    assert cli(capsys, "dataset", "verify", "out")[0] == 0
+    code, _, err = cli(capsys, "run", f"{job_file}:copy", "-p", f"source={source}/0.parquet", "-p", "target=out")
+    assert (code, "mode='append' or mode='replace'" in err) == (2, True)
+
+
+@pytest.fixture
+def stopped(capsys, job_file, source, monkeypatch) -> Callable[..., str]:
+    """Returns what runs the job until a task fails, and gives the run's id."""
+
+    def run(*options: str) -> str:
+        arguments = ("run", f"{job_file}:copy", "-p", f"source={source}", "-p", "target=out", *options)
+        with monkeypatch.context() as broken:
+            broken.setattr("checkrow.run.task.merge_partition", lambda *_: 1 / 0)
+            assert cli(capsys, *arguments, "--checkpoint-interval", "0", "--quiet")[0] == 1
+        return max(Path("out.checkrow").glob("runs/*/plan.json"), key=lambda p: p.stat().st_mtime_ns).parent.name
+
+    return run
+
+
+def test_resume_continues_a_forced_run(capsys, job_file, source, stopped) -> None:
+    """It said that the generation before was done."""
+    cli(capsys, "run", f"{job_file}:copy", "-p", f"source={source}", "-p", "target=out")
+    run = stopped("--force")
+    for status in ("committed", "already_done"):
+        code, out, _ = cli(capsys, "resume", run, "--json")
+        assert (code, json.loads(out)["run"], json.loads(out)["status"]) == (0, run, status)
+        assert json.loads(out)["snapshot"] == 2
+
+
+def test_input_that_changed_under_an_unfinished_run(capsys, job_file, source, stopped) -> None:
+    arguments = ("run", f"{job_file}:copy", "-p", f"source={source}", "-p", "target=out")
+    stopped()
+    pq.write_table(pq.read_table(f"{source}/0.parquet"), f"{source}/0.parquet")
+    code, _, err = cli(capsys, *arguments)
+    assert code == 6
+    assert "1 of its 3 input files changed or are gone" in err
+    assert "--recompute" in err
+    assert cli(capsys, *arguments, "--recompute")[0] == 0
+
+
+def test_input_that_was_added_under_an_unfinished_run(capsys, source, stopped) -> None:
+    run = stopped()
+    pq.write_table(pq.read_table(f"{source}/0.parquet"), f"{source}/9.parquet")
+    code, _, err = cli(capsys, "resume", run)
+    assert code == 0
+    assert "input files were added since the run began and not read: --force" in " ".join(err.split())
+
+
 def test_job_file_that_does_not_import(capsys, tmp_path) -> None:
     (tmp_path / "bad.py").write_text("import nothing_of_this_name")
     code, _, err = cli(capsys, "run", f"{tmp_path}/bad.py:x")
     assert code == 2
     assert "does not import: ModuleNotFoundError" in err
+
+
+def test_a_list_of_runs_that_cannot_be_kept(capsys, job_file, source, tmp_path) -> None:
+    """A run does without it; what needs it says so."""
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "runs").write_text("a file where the directory should be")
+    assert cli(capsys, "run", f"{job_file}:copy", "-p", f"source={source}", "-p", "target=out")[0] == 0
+    code, _, err = cli(capsys, "show", "abcdef")
+    assert code == 2
+    assert "cannot be read in" in err
+    assert "set CHECKROW_STATE_DIR" in err
 
 
 def test_debug_shows_the_traceback(capsys) -> None:
@@ -126,6 +204,7 @@ def test_doctor(capsys) -> None:
     assert code == 0
     assert facts["swaps_directories"] is True
     assert facts["cores"] >= 1
+    assert facts["page_decoder"].startswith(("ready", "not compiled"))
 
 
 def test_exit_codes_are_those_of_the_design() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,55 +13,7 @@ import checkrow as cr
 from checkrow import col, errors
 from checkrow.events import Event, TaskFinished
 from checkrow.run.lifecycle import Status
-
-FILE = """
-import checkrow as cr, pyarrow as pa
-
-@cr.row_kernel(returns={{"x": pa.int64()}})
-def twice(id):
-    return id * {factor}
-
-@cr.job(name="twice")
-def job(*, source: str, target: str, above: int = 0):
-    ds = cr.scan(source).filter(cr.col("id") > above).map(twice)
-    return ds.group_by("city").agg(s=cr.sum("x")).plan_parquet(target, mode="append").with_target_bytes(3_000)
-"""
-
-
-@pytest.fixture
-def job(tmp_path: Path) -> Callable[[int], cr.jobs.job.Job]:
-    from checkrow.jobs.loading import load_job
-
-    def make(factor: int = 2):
-        path = tmp_path / f"jobs{factor}.py"
-        path.write_text(FILE.format(factor=factor))
-        return load_job(f"{path}:job")
-
-    return make
-
-
-class Stop:
-    """Ends a run after some tasks, as a crash would: nothing after it runs."""
-
-    def __init__(self, tasks: int) -> None:
-        self.left = tasks
-        self.done: list[tuple[int, int]] = []
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, TaskFinished):
-            self.done.append((event.stage, event.task))
-            self.left -= 1
-            if self.left == 0:
-                raise RuntimeError("stopped by the test")
-
-
-def interrupted(job, source, tasks=2, **options) -> list[tuple[int, int]]:
-    stop = Stop(tasks)
-    with pytest.raises(RuntimeError, match="stopped by the test"):
-        job.run(
-            source=source, target="out", progress=stop, checkpoint_interval_s=0, limits=cr.Limits(threads=1), **options
-        )
-    return stop.done
+from tests.jobs.stopping import interrupted
 
 
 def test_committed_and_same_does_nothing(job, source) -> None:
@@ -147,6 +98,37 @@ def test_accept_code_change_keeps_finished_tasks(job, source) -> None:
     assert run.metrics["tasks_reused"] == len(done)
     total = sum(r["s"] for r in cr.scan("out").collect().to_pylist())
     assert 2 * sum(range(2_000)) < total < 3 * sum(range(2_000))
+
+
+def test_a_torn_plan_is_left_by_recompute(job, source) -> None:
+    interrupted(job(), source)
+    torn = next(Path("out.checkrow").glob("runs/*/plan.json"))
+    torn.write_bytes(torn.read_bytes()[:-20])
+    with pytest.raises(errors.CorruptControlFile, match=r"plan\.json is torn .*--recompute \(recompute=True\)"):
+        job().run(source=source, target="out")
+    assert job().run(source=source, target="out", recompute=True).status == Status.COMMITTED
+
+
+def test_a_plan_of_another_version_is_left_by_recompute(job, source, monkeypatch) -> None:
+    with monkeypatch.context() as other:
+        other.setattr("checkrow.run.runner.recordable", lambda plan: {"of": "another version"})
+        with pytest.raises(errors.ResumeMismatch):
+            job().run(source=source, target="out")
+    with pytest.raises(errors.ResumeMismatch, match="another version of checkrow.*--recompute"):
+        job().run(source=source, target="out")
+    assert job().run(source=source, target="out", recompute=True).status == Status.COMMITTED
+
+
+@pytest.mark.parametrize("seconds", [-5, float("nan")])
+def test_a_checkpoint_interval_below_nothing_is_refused(job, source, seconds) -> None:
+    with pytest.raises(errors.ConfigError, match="at least 0 seconds"):
+        job().run(source=source, target="out", checkpoint_interval_s=seconds)
+    assert not Path("out.checkrow").exists()
+
+
+def test_an_unknown_way_to_resume_is_refused(job, source) -> None:
+    with pytest.raises(errors.ConfigError, match="'sometimes' is not one of"):
+        job().run(source=source, target="out", resume="sometimes")
 
 
 def test_in_a_notebook_changed_code_is_a_new_run(source) -> None:
@@ -235,3 +217,13 @@ def test_replace_after_another_commit_names_the_winner(source) -> None:
     with pytest.raises(errors.CommitConflict, match="committed record 2"):
         ds.plan_parquet("out", mode="replace").run(progress=intrude, limits=cr.Limits(threads=1))
     assert pa.compute.min(cr.scan("out").collect().column("id")).as_py() == 0
+
+
+def test_a_parameter_that_is_no_number_is_refused() -> None:
+    @cr.job
+    def scaled(*, factor: float):
+        return None
+
+    for factor in ("nan", float("inf")):
+        with pytest.raises(errors.ConfigError, match="parameter 'factor' is (nan|inf), which identifies no run"):
+            scaled.run(factor=factor)

@@ -131,6 +131,60 @@ def test_writing_elsewhere_is_refused(source) -> None:
         cr.scan(source).write_parquet("s3://bucket/out")
 
 
+def test_a_target_where_no_directory_can_be(source) -> None:
+    with pytest.raises(errors.ConfigError, match=r"/proc/x\.checkrow cannot be created"):
+        cr.scan(source).select("id").write_parquet("/proc/x")
+
+
+def test_an_empty_url_is_not_the_current_directory(source, monkeypatch) -> None:
+    monkeypatch.chdir(source)
+    for url in ("", "file://", ["", source]):
+        with pytest.raises(errors.ConfigError, match="names no place"):
+            cr.scan(url)
+    with pytest.raises(errors.ConfigError, match="names no place"):
+        cr.scan(".").select("id").write_parquet("")
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/in", "http://localhost/in", "gs://bucket/in"])
+def test_a_package_that_is_missing_is_named(url, monkeypatch) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", missing)
+    with pytest.raises(errors.ConfigError, match=f"{url} needs a package that is not installed: Install s3fs"):
+        cr.scan(url)
+
+
+def test_an_unknown_protocol_is_named() -> None:
+    with pytest.raises(errors.ConfigError, match="zzz://x cannot be opened: Protocol not known: zzz"):
+        cr.scan("zzz://x")
+
+
+def test_two_columns_of_one_name(tmp_path) -> None:
+    twins = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+    pq.write_table(twins, tmp_path / "twins.parquet")
+    with pytest.raises(errors.SchemaError, match=r"twins\.parquet: the column 'a' stands there more than once"):
+        cr.scan(str(tmp_path / "twins.parquet"))
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "x.parquet")
+    with pytest.raises(errors.SchemaError, match="schema=: the column 'a'"):
+        cr.scan(str(tmp_path / "x.parquet"), schema=twins.schema)
+
+
+@pytest.mark.parametrize("on", [None, "nowhere:1"])
+def test_a_plan_that_does_not_stand_leaves_no_control_root(source, tmp_path, on) -> None:
+    pq.write_table(pa.table({"id": [1], "tags": [["a"]]}), tmp_path / "x.parquet")
+    Path("taken").mkdir()
+    Path("taken/mine").touch()
+    for plan, error in (
+        (cr.scan(str(tmp_path / "x.parquet")).plan_parquet("out"), errors.SchemaError),
+        (cr.scan(source).plan_parquet("taken"), errors.ConfigError),
+        (cr.scan(source).plan_parquet("out", mode="wrong"), errors.PlanError),
+    ):
+        with pytest.raises(error):
+            plan.run(on)
+    assert not list(tmp_path.glob("*.checkrow"))
+
+
 def test_no_permission(table) -> None:
     """As any user but root, whom permissions do not bind: as root the test acts as nobody."""
     with tempfile.TemporaryDirectory() as place:
@@ -205,8 +259,9 @@ def test_source_file_changed_after_the_scan(source) -> None:
 def test_error_mode_refuses_data_that_is_there(source) -> None:
     cr.scan(source).select("id").write_parquet("out")
     before = data_files(Path("out"))
-    with pytest.raises(errors.CommitConflict, match="the dataset has data"):
+    with pytest.raises(errors.ConfigError, match="the dataset has data: .*mode='append' or mode='replace'") as caught:
         cr.scan(source).select("id").write_parquet("out")
+    assert (caught.value.exit_code, caught.value.retryable) == (2, False)
     assert data_files(Path("out")) == before
 
 

@@ -13,7 +13,7 @@ import msgspec
 import pyarrow as pa
 import pytest
 
-from checkrow.errors import CommitConflict, CorruptControlFile, SchemaError, StorageError
+from checkrow.errors import CommitConflict, ConfigError, CorruptControlFile, SchemaError, StorageError
 from checkrow.storage.control import canonical, encode
 from checkrow.storage.log import (
     CommitLog,
@@ -25,6 +25,7 @@ from checkrow.storage.log import (
     record_key,
     refuse_conflict,
     snapshot,
+    superseded,
 )
 from checkrow.storage.store import Outcome, PosixStore
 from tests.storage.workbench import SCHEMA, record
@@ -240,8 +241,60 @@ def test_a_replacement_that_did_not_see_a_commit_names_the_winner(store: PosixSt
 
 def test_error_mode_wants_a_dataset_without_commits(store: PosixStore) -> None:
     assert _append(store, "r1", mode="error").number == 1
-    with pytest.raises(CommitConflict, match=r"run r1 committed it \(record 1\)"):
+    with pytest.raises(ConfigError, match=r"run r1 committed it \(record 1\).*mode='append'") as refused:
         _append(store, "r2", mode="error")
+    assert not refused.value.retryable, "trying again can never succeed"
+
+
+def test_error_mode_that_lost_a_race_is_a_conflict(store: PosixStore) -> None:
+    _append(store, "r1", mode="error")
+    with pytest.raises(CommitConflict, match=r"run r1 committed record 1 while this run was at work"):
+        _append(store, "r2", mode="error", read_version=0)
+
+
+OWN = "i-mine"
+
+
+def _mine(number: int, run: str, *paths: str, removes: tuple[str, ...] = ()) -> CommitRecord:
+    made = record(number=number, run=run, adds=tuple(_entry(p) for p in paths), removes=removes)
+    return msgspec.structs.replace(made, instance=OWN)
+
+
+def test_superseded_is_what_earlier_generations_left() -> None:
+    records = (
+        _mine(1, "g1", "a", "b"),
+        record(number=2, run="other", adds=(_entry("c"),)),
+        _mine(3, "g2", "d", removes=("a",)),
+    )
+    assert superseded(records, OWN) == ("b", "d")
+    assert superseded(records, "i-other") == ("c",)
+    assert superseded(records, "i-nobody") == ()
+
+
+def test_error_mode_accepts_what_only_earlier_generations_left() -> None:
+    schema = encode_schema(SCHEMA)
+    refuse_conflict((_mine(1, "g1", "a"),), "error", 1, schema, OWN)
+    refuse_conflict((_mine(1, "g1"),), "error", 1, schema, OWN)
+    with pytest.raises(ConfigError, match="run g1 committed it"):
+        refuse_conflict((_mine(1, "g1", "a"),), "error", 1, schema, "i-other")
+
+
+def test_error_mode_refuses_what_others_left_beside_earlier_generations() -> None:
+    schema, other = encode_schema(SCHEMA), record(number=1, run="other", adds=(_entry("c"),))
+    with pytest.raises(ConfigError, match=r"run other committed it \(record 1\)"):
+        refuse_conflict((other, _mine(2, "g1", "a")), "error", 2, schema, OWN)
+    after = (_mine(1, "g1", "a"), record(number=2, run="empty"))
+    with pytest.raises(ConfigError, match=r"run empty committed it \(record 2\)"):
+        refuse_conflict(after, "error", 2, schema, OWN)
+    with pytest.raises(CommitConflict, match="run empty committed record 2 while"):
+        refuse_conflict(after, "error", 1, schema, OWN)
+
+
+def test_an_append_in_place_of_all_there_is_may_change_the_schema() -> None:
+    other = encode_schema(pa.schema([("y", pa.int64())]))
+    refuse_conflict((_mine(1, "g1", "a"),), "append", 1, other, OWN)
+    with pytest.raises(SchemaError, match="Column 'x'"):
+        refuse_conflict((record(adds=(_entry("c"),)), _mine(2, "g1", "a")), "append", 2, other, OWN)
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from checkrow.errors import CommitConflict, StorageError
-from checkrow.storage.log import CommitLog, current, snapshot
+from checkrow.storage.log import CommitLog, CommitRecord, current, snapshot
 from checkrow.storage.reveal import locate, roll_forward
 from checkrow.storage.roots import DatasetRoot
 from checkrow.storage.store import digest_file
 from tests.storage.crash import Crash, run_until
-from tests.storage.workbench import committer, digests, glob_view, new_dataset
+from tests.storage.workbench import committer, digests, glob_view, new_dataset, record, stage_files
 
 OLD = {"day=1/a.parquet": b"old a", "b.parquet": b"old b"}
 NEW = {"day=1/c.parquet": b"new c", "day=2/d.parquet": b"new d", "e.parquet": b"new e"}
@@ -32,7 +32,22 @@ def _old_and_some_new(seen: Mapping[str, str]) -> bool:
     return seen in [digests({**OLD, **prefix}) for prefix in prefixes]
 
 
-def _sweep(place: Path, old: Mapping[str, bytes], mode: str, end: Mapping[str, bytes], judge: Judge) -> list[str]:
+def _superseder(
+    root: DatasetRoot, run: str, files: Mapping[str, bytes], removes: tuple[str, ...]
+) -> Callable[[], CommitRecord]:
+    """Stages files now; returns the commit that appends them in place of others."""
+    adds, staged = stage_files(root, run, files)
+
+    def make(number: int, previous: str) -> CommitRecord:
+        return record(number=number, previous=previous, run=run, adds=adds, removes=removes, staged=staged)
+
+    return lambda: CommitLog(root.store).append(make, f"token-{run}", lambda records: None)
+
+
+def _sweep(
+    place: Path, old: Mapping[str, bytes], mode: str, end: Mapping[str, bytes], judge: Judge, *,
+    new: Mapping[str, bytes] = NEW, removes: tuple[str, ...] = (),
+) -> list[str]:  # fmt: skip
     """Kills commit and reveal at every call, before and after its effect; returns the names of the calls."""
     template = new_dataset(place / "template")
     if old:
@@ -42,7 +57,7 @@ def _sweep(place: Path, old: Mapping[str, bytes], mode: str, end: Mapping[str, b
     for after_effect in (False, True):
         for at in range(1, 1000):
             root = _copy(template, place / f"{at}-{after_effect}")
-            commit = committer(root, "new", NEW, mode)
+            commit = _superseder(root, "new", new, removes) if removes else committer(root, "new", new, mode)
             crash = Crash(at, after_effect=after_effect)
             if run_until(crash, partial(_commit_and_reveal, root, commit)):
                 break
@@ -104,6 +119,34 @@ def test_append_killed_at_every_call(tmp_path: Path) -> None:
 def test_replace_killed_at_every_call(tmp_path: Path) -> None:
     died_in = _sweep(tmp_path, OLD, "replace", NEW, _old_or_new(OLD, NEW))
     assert {"link", "fsync", "unlink", "mkdir", "write", "swap", "rename"} <= set(died_in)
+
+
+KEPT = {"day=1/a.parquet": b"old a"}
+
+
+def test_superseding_append_killed_at_every_call_shows_old_or_new(tmp_path: Path) -> None:
+    """Files that go, come and stay: a glob reader never sees both generations, nor misses what stays."""
+    end = {**KEPT, **NEW}
+    died_in = _sweep(tmp_path, OLD, "append", end, _old_or_new(OLD, end), removes=("b.parquet",))
+    assert {"link", "fsync", "unlink", "mkdir", "write", "swap", "rename"} <= set(died_in)
+
+
+def test_superseding_by_nothing_killed_at_every_call_shows_old_or_new(tmp_path: Path) -> None:
+    """No added file tells which of the two trees is the new one."""
+    _sweep(tmp_path, OLD, "append", KEPT, _old_or_new(OLD, KEPT), new={}, removes=("b.parquet",))
+
+
+def test_a_staying_file_that_somebody_removed_does_not_hold_up_later_commits(tmp_path: Path) -> None:
+    root = new_dataset(tmp_path / "t")
+    committer(root, "old", OLD)()
+    roll_forward(root)
+    (root.data / "day=1/a.parquet").unlink()
+    _superseder(root, "new", NEW, ("b.parquet",))()
+    records = roll_forward(root)
+    assert glob_view(root) == digests(NEW)
+    gone = next(f for f in snapshot(records, 2).files if f.path == "day=1/a.parquet")
+    with pytest.raises(StorageError, match="was committed but is gone"):
+        locate(root, gone)
 
 
 def test_first_write_killed_at_every_call_shows_whole_files_only(tmp_path: Path) -> None:

@@ -104,6 +104,18 @@ def test_roots_that_contain_each_other_are_refused(tmp_path: Path, data: str, co
         resolve_root(str(tmp_path / data), control=str(tmp_path / control))
 
 
+@pytest.mark.parametrize("url", ["", "file://"])
+def test_an_empty_url_is_not_the_current_directory(tmp_path: Path, url: str) -> None:
+    for arguments in ((url,), (str(tmp_path / "orders"), url)):
+        with pytest.raises(ConfigError, match="names no place"):
+            resolve_root(*arguments)
+
+
+def test_a_file_system_that_takes_no_directories_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"/proc/x\.checkrow cannot be created"):
+        ensure_identity(resolve_root("/proc/x"), NOON)
+
+
 @pytest.mark.parametrize("url", ["a\0b", "file:///a\0b"])
 def test_nul_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="NUL"):
@@ -230,6 +242,7 @@ def test_a_mount_that_refuses_links_is_found_before_any_work(
     root = resolve_root(str(tmp_path / "x"))
     with pytest.raises(ConfigError, match=r"cannot be linked into .*Invalid cross-device link.*control="):
         ensure_identity(root, NOON)
+    assert not root.control.exists()
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import subprocess
 import sys
@@ -55,6 +56,25 @@ def test_the_newest_run_of_a_token_counts(store: PosixStore) -> None:
     assert set(list_runs(store)) == {*(f"r{n}" for n in range(12)), "other"}
 
 
+@pytest.mark.parametrize("key", ["runs/r1/plan.json", "runs/by-token/t1/000000.json"])
+def test_a_torn_record_names_the_way_out(store: PosixStore, key: str) -> None:
+    create_run(store, _run("r1"))
+    store.path(key).write_bytes(store.get(key)[:-9])
+    with pytest.raises(CorruptControlFile, match=f"{key} is torn .*--recompute"):
+        find_run(store, "t1")
+    create_run(store, _run("r2"))
+    found = find_run(store, "t1")
+    assert found is not None
+    assert found.run == "r2", "a new run needs nothing of the torn one"
+
+
+def test_a_torn_list_of_tasks_names_the_way_out(store: PosixStore) -> None:
+    put_stage(store, "r1", 1, [])
+    store.path("runs/r1/stages/1.json").write_bytes(b"{")
+    with pytest.raises(CorruptControlFile, match="--recompute"):
+        put_stage(store, "r1", 1, [])
+
+
 def test_an_unknown_run_is_named(store: PosixStore) -> None:
     with pytest.raises(CorruptControlFile, match="no plan of run r9"):
         read_run(store, "r9")
@@ -81,6 +101,13 @@ def test_one_driver_at_a_time_in_one_process(store: PosixStore) -> None:
             pass
     with lock_instance(store, "i1"):
         pass
+
+
+def test_a_lock_whose_holder_has_not_written_its_name(store: PosixStore) -> None:
+    with store.open_shared("locks/i1.lock") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(AlreadyRunning, match="already, by another process; wait"), lock_instance(store, "i1"):
+            pass
 
 
 HOLDER = """

@@ -29,9 +29,11 @@ from checkrow.jobs.job import Job
 from checkrow.jobs.loading import jobs_in, load_job
 from checkrow.run.inspect import commits, open_dataset, read_events, verify
 from checkrow.run.on import local_cluster
+from checkrow.storage.log import CommitLog
 from checkrow.storage.runs import read_run
 from checkrow.storage.store import PosixStore
 from checkrow.storage.swap import exchange_works
+from checkrow_kernels.warm import compile_pages, is_ready
 
 
 def to_stdout(value: Any) -> None:
@@ -96,10 +98,11 @@ def resume(
             f"run {full} was an ad-hoc write; run the same Python code again with its key= to continue it"
         )
     job = _job_of(record.job, Path(record.job_file))
+    committed = {r.token for r in CommitLog(PosixStore(control)).read()}
     with _where(processes, cluster) as on, ProgressDisplay(enabled=progress) as display:
         result = job.run(
             on, limits=Limits(threads=threads), progress=display, checkpoint_interval_s=checkpoint_interval_s,
-            **record.parameters,
+            force=record.generation > 1 and record.token not in committed, **record.parameters,
         )  # fmt: skip
     _report(result, json=json, quiet=quiet)
 
@@ -135,7 +138,10 @@ def _run_table(result: Run) -> Table | str:
     if result.already_done:
         note = f"; since then {result.changed} changed: --force processes it again" if result.changed else ""
         return f"already done: run {result.id} committed {result.rows_out:,} rows as snapshot {result.snapshot}{note}"
-    return steps_table(f"run {result.id}: {result.status}, {result.rows_out:,} rows in {result.data}", result.steps)
+    title = f"run {result.id}: {result.status}, {result.rows_out:,} rows in {result.data}"
+    if result.changed:
+        title += "\ninput files were added since the run began and not read: --force processes all of them"
+    return steps_table(title, result.steps)
 
 
 def steps_table(title: str, steps: Any) -> Table:
@@ -227,8 +233,10 @@ def dataset_verify(url: str, *, json: bool) -> None:
         raise CheckFailed(f"{url}: {len(verdict.problems)} problems. " + "; ".join(verdict.problems[:5]))
 
 
-def doctor(*, json: bool) -> None:
-    """Shows this machine's suitability."""
+def doctor(*, warm: bool, json: bool) -> None:
+    """Shows this machine's suitability; compiles the page decoder first if it is to be warm."""
+    if warm:
+        compile_pages()
     cache = driver_cache()
     files = list(cache.directory.rglob("*")) if cache.directory.is_dir() else []
     with tempfile.TemporaryDirectory() as probe:
@@ -238,6 +246,7 @@ def doctor(*, json: bool) -> None:
         "numpy": np.__version__, "pyarrow": pa.__version__, "cores": len(os.sched_getaffinity(0)),
         "kernel_cache": str(cache.directory), "kernel_cache_bytes": sum(f.stat().st_size for f in files if f.is_file()),
         "kernel_cache_drivers": sum(f.name.startswith("d_") and f.suffix == ".py" for f in files),
+        "page_decoder": "ready" if is_ready() else "not compiled: pyarrow decodes (checkrow doctor --warm)",
         "swaps_directories": swaps,
     }  # fmt: skip
     if json:

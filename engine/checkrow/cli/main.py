@@ -68,7 +68,9 @@ def run(
     processes: Processes = None,
     cluster: Cluster = None,
     checkpoint_interval: Interval = 60.0,
-    force: Annotated[bool, typer.Option(help="Process a committed instance again, as its next generation.")] = False,
+    force: Annotated[
+        bool, typer.Option(help="Process a committed instance again, in place of what it committed.")
+    ] = False,
     recompute: Annotated[bool, typer.Option(help="Start an unfinished run over.")] = False,
     accept_code_change: Annotated[bool, typer.Option(help="Continue an unfinished run with changed code.")] = False,
     json: Json = False,
@@ -151,12 +153,17 @@ def dataset_verify(url: str, json: Json = False) -> None:
 
 
 @app.command()
-def doctor(json: Json = False) -> None:
+def doctor(
+    warm: Annotated[
+        bool, typer.Option("--warm", help="Compile the Parquet decoder now, which takes some seconds.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Show versions, cores, the kernel cache and whether this machine can do what checkrow needs.
 
-    Example: checkrow doctor
+    Example: checkrow doctor --warm
     """
-    _commands().doctor(json=json)
+    _commands().doctor(warm=warm, json=json)
 
 
 class _Terminated(KeyboardInterrupt):

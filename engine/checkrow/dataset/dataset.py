@@ -20,6 +20,7 @@ from checkrow.expressions.types import arrow_schema
 from checkrow.expressions.typing import field_of, unknown_column
 from checkrow.kernels.group import GroupKernel
 from checkrow.kernels.row import RowKernel
+from checkrow.plan.bad_rows import BadRows
 from checkrow.plan.logical import Aggregate, Apply, Assign, Filter, Relation, Select, schema_of
 from checkrow.plan.stages import CollectSink, ParquetSink
 
@@ -109,7 +110,7 @@ class Dataset:
 
     # -- results ------------------------------------------------------------------------------------------------------
 
-    def collect(self, on: object = None, *, limits: Limits | None = None) -> pa.Table:
+    def collect(self, on: object = None, *, limits: Limits | None = None, bad_rows: BadRows | None = None) -> pa.Table:
         """Computes all rows and returns them as an Arrow table.
 
         Parameters
@@ -118,14 +119,16 @@ class Dataset:
             Where to run; default: threads of this process.
         limits : Limits
             Threads and bytes the run may use.
+        bad_rows : BadRows
+            What becomes of rows on which a kernel fails; by default the first one is an error.
         """
-        return execute_collect(self._relation, CollectSink(), self.schema, on, limits)
+        return execute_collect(self._relation, CollectSink(), on, limits, bad_rows)
 
     def head(self, n: int = 10) -> pa.Table:
         """Computes at most `n` rows and returns them; stops reading when it has them."""
         if n < 0:
             raise PlanError(f"head({n}): the number of rows cannot be negative")
-        return execute_collect(self._relation, CollectSink(limit=n), self.schema, None, None).slice(0, n)
+        return execute_collect(self._relation, CollectSink(limit=n), None, None, None).slice(0, n)
 
     def to_reader(self) -> pa.RecordBatchReader:
         """Returns the rows as an Arrow stream."""
@@ -188,13 +191,14 @@ class Dataset:
         on: object = None,
         limits: Limits | None = None,
         progress: Listener | None = None,
+        bad_rows: BadRows | None = None,
     ) -> Run:
-        """Computes all rows and commits them as Parquet files; see `plan_parquet` for the parameters."""
+        """Computes all rows and commits them as Parquet files; see `plan_parquet` and `Plan.run` for the parameters."""
         plan = self.plan_parquet(
             url, partition_by=partition_by, mode=mode, key=key, target_file_bytes=target_file_bytes,
             compression=compression, control=control,
         )  # fmt: skip
-        return plan.run(on, limits=limits, progress=progress)
+        return plan.run(on, limits=limits, progress=progress, bad_rows=bad_rows)
 
     def explain(self) -> str:
         """Returns the stages in which the rows would be computed, with estimates and reasons; reads footers only."""

@@ -12,6 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from checkrow.errors import ConfigError
+from checkrow.expressions import types
+from checkrow.plan.bad_rows import BadRows
 from checkrow.plan.logical import Relation
 from checkrow.plan.stages import CollectSink
 from checkrow.run.executor import Executor, ThreadExecutor
@@ -53,10 +55,11 @@ def executor_for(on: object, limits: Limits | None, workspace: Path | None) -> I
 
 
 def execute_collect(
-    relation: Relation, sink: CollectSink, schema: pa.Schema, on: object, limits: Limits | None
+    relation: Relation, sink: CollectSink, on: object, limits: Limits | None, bad_rows: BadRows | None
 ) -> pa.Table:
     """Runs a tree and returns its rows as a table."""
-    plan = physical_plan(relation, sink)
+    plan = physical_plan(relation, sink, bad_rows=bad_rows)
+    schema = types.arrow_schema(plan.stages[-1].output_schema())
     with _scratch(on) as workspace, executor_for(on, limits, workspace) as executor:
         outcome = collect(plan, executor, RunOptions(), workspace)
     return pa.Table.from_batches(outcome.batches, schema=schema)

@@ -14,6 +14,7 @@ from checkrow.dataset.registry import remember
 from checkrow.dataset.run import Run
 from checkrow.errors import ConfigError
 from checkrow.events import Event, Listener, RunStarted, to_all
+from checkrow.plan.bad_rows import BadRows
 from checkrow.plan.explain import explain
 from checkrow.plan.fingerprint import plan_fingerprint
 from checkrow.plan.stages import CollectSink, ParquetSink, Stage, cut
@@ -21,7 +22,7 @@ from checkrow.run.instance import Instance
 from checkrow.run.physical import PhysicalPlan, physical_plan
 from checkrow.run.runner import RunOptions, random_id, write
 from checkrow.run.stage import CHECKPOINT_INTERVAL_S
-from checkrow.storage.roots import DatasetRoot, resolve_root
+from checkrow.storage.roots import DatasetRoot, refuse_foreign, resolve_root
 from checkrow.storage.store import is_local, local_path
 
 if TYPE_CHECKING:
@@ -61,9 +62,9 @@ class Plan:
             raise ConfigError(f"target_bytes={target_bytes}: at least 1 is needed")
         return Plan(self._relation, self._sink, target_bytes=target_bytes)
 
-    def physical(self) -> PhysicalPlan:
+    def physical(self, bad_rows: BadRows | None = None) -> PhysicalPlan:
         """Returns the physical plan; reads the footers of all input files."""
-        return physical_plan(self._relation, self._sink, self._target_bytes)
+        return physical_plan(self._relation, self._sink, self._target_bytes, bad_rows)
 
     def explain(self) -> str:
         """Returns stages, exchanges, estimates and reasons as text; reads footers only."""
@@ -77,7 +78,9 @@ class Plan:
         resume: str = "auto",
         limits: Limits | None = None,
         progress: Listener | None = None,
+        recompute: bool = False,
         checkpoint_interval_s: float = CHECKPOINT_INTERVAL_S,
+        bad_rows: BadRows | None = None,
     ) -> Run:
         """Runs the plan and commits; a killed run with a key continues where it stopped.
 
@@ -91,19 +94,27 @@ class Plan:
             What the run may use.
         progress : callable
             Receives every event (see `checkrow.events`).
+        recompute : bool
+            Starts an unfinished run of the same key over instead of continuing it.
         checkpoint_interval_s : float
             Seconds of exchange work that may be lost with the process; 0 makes every task durable.
+        bad_rows : BadRows
+            What becomes of rows on which a kernel fails; by default the first one ends the run. Part of what identifies
+            an unfinished run, as it decides what is written.
 
         Raises
         ------
+        ConfigError
+            If the target is unusable, or mode="error" and it has data.
         CommitConflict
-            If mode="error" and the target has data, or another commit won.
+            If another commit won the race.
+        ResumeMismatch
+            If an unfinished run of the same key listed input files that changed or are gone.
         """
-        if resume not in {"auto", "never", "require"}:
-            raise ConfigError(f"resume={resume!r} is not one of 'auto', 'never', 'require'")
         options = RunOptions(
-            resume=resume, checkpoint_interval_s=checkpoint_interval_s, listener=progress or (lambda _: None)
-        )
+            resume=resume, checkpoint_interval_s=checkpoint_interval_s, recompute=recompute,
+            listener=progress or (lambda _: None), bad_rows=bad_rows,
+        )  # fmt: skip
         key = self._sink.key if isinstance(self._sink, ParquetSink) else None
         return self.run_as(Instance(job="", key=key or random_id()), options, on=on, limits=limits)
 
@@ -115,9 +126,10 @@ class Plan:
             raise ConfigError("a plan that collects has no target; use Dataset.collect()")
         root = resolve_root(self._sink.url, self._sink.control)
         self._refuse_target_in_source(root)
-        plan = self.physical()
+        plan = self.physical(options.bad_rows)
         # The canonical place is recorded, so that a resume from another directory finds it.
         plan = with_sink(plan, canonical_sink(self._sink, root))
+        refuse_foreign(root)  # before a cluster's workers are shown the control root, which makes it
         with executor_for(on, limits, root.control if on is not None else None) as executor:
             listener = to_all(lambda event: _note(event, root), options.listener)
             outcome = write(plan, instance, executor, replace(options, listener=listener))

@@ -29,8 +29,17 @@ def recall(run: str) -> tuple[str, Path]:
         If no run, or more than one, has that beginning.
     """
     directory = read_settings().state_dir / "runs"
-    found = sorted(directory.glob(f"{run}*")) if _ID.fullmatch(run) and directory.is_dir() else []
-    if len(found) != 1:
-        reason = "no run" if not found else f"{len(found)} runs"
-        raise ConfigError(f"{reason} of this user on this host begin with {run!r}; give the dataset's URL instead")
-    return found[0].name, Path(found[0].read_text(encoding="utf-8"))
+    try:
+        names = sorted(p.name for p in directory.iterdir()) if directory.exists() else []
+        found = [n for n in names if _ID.fullmatch(run) and n.startswith(run)]
+        if len(found) == 1:
+            return found[0], Path((directory / found[0]).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"the list of this user's runs cannot be read in {directory}: {error.strerror}; set CHECKROW_STATE_DIR"
+        ) from None
+    if not found:
+        raise ConfigError(
+            f"no run of this user on this host begins with {run!r}; `checkrow dataset log URL` lists runs"
+        )
+    raise ConfigError(f"{len(found)} runs of this user on this host begin with {run!r}; give more of the id")

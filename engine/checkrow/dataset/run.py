@@ -25,6 +25,7 @@ class Step:
     rows_in: int
     rows_out: int
     rows_filtered: int
+    rows_nulled: int
     tasks: int
     tasks_reused: int
     seconds: float
@@ -39,7 +40,8 @@ class Run:
     status : str
         "committed" or "already_done".
     changed : str
-        For "already_done": what differs now from what was committed ("code", "inputs"), or empty.
+        What differs now from what was committed ("code", "inputs"), or empty. A continued run reads the files it listed
+        when it began; "inputs" says that others were added since.
     """
 
     def __init__(self, outcome: RunOutcome, data: Path, control: Path) -> None:
@@ -65,6 +67,11 @@ class Run:
     def rows_out(self) -> int:
         """Rows committed."""
         return self._record.outputs[OUTPUT].rows if self._record else 0
+
+    @property
+    def rows_nulled(self) -> int:
+        """Rows on which a kernel failed and null stands in for its result."""
+        return sum(step.rows_nulled for step in self.steps)
 
     @property
     def rows_in(self) -> int:
@@ -115,6 +122,7 @@ def steps_of(events: tuple[Event, ...]) -> tuple[Step, ...]:
     return tuple(
         Step(
             name=e.name, rows_in=e.rows_in, rows_out=e.rows_out, rows_filtered=e.rows_filtered,
+            rows_nulled=e.rows_nulled,
             tasks=started[n].tasks, tasks_reused=started[n].tasks_reused, seconds=e.seconds,
         )
         for n, e in sorted(finished.items())

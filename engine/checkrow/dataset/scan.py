@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from checkrow.dataset.dataset import Dataset
-from checkrow.errors import ConfigError, CorruptControlFile, StoreCapabilityError
+from checkrow.errors import ConfigError, CorruptControlFile, SchemaError, StoreCapabilityError
 from checkrow.expressions.types import Field, Schema, schema_of
 from checkrow.plan.logical import Scan
 from checkrow.plan.source import DataFile, Source
@@ -58,6 +58,8 @@ def scan(
         If there is nothing at the URL.
     CorruptInput
         If the first file is not readable Parquet.
+    SchemaError
+        If it has two columns of one name.
 
     Examples
     --------
@@ -102,6 +104,7 @@ def _list(url: str, schema: pa.Schema | None, options: Options, control: str | N
         for f, p in zip(listed, partitions, strict=True)
     )
     known = schema if schema is not None else read_schema(open_input(listed[0].url, options), listed[0].path)
+    _refuse_twins(known, listed[0].url if schema is None else "schema=")
     names = tuple(dict.fromkeys(n for p in partitions for n in p))
     return _Listing(files, _with_partitions(schema_of(known), partitions, names), names)
 
@@ -146,6 +149,13 @@ def _refuse_orphan(url: str, first: SourceFile, options: Options) -> None:
             f"{url} was written by checkrow but its control root {url.rstrip('/')}.checkrow is missing; "
             "restore it, or name it with control="
         )
+
+
+def _refuse_twins(schema: pa.Schema, where: str) -> None:
+    """Refuses two columns of one name: which of them is meant is unknown."""
+    twin = next((n for n in schema.names if schema.names.count(n) > 1), None)
+    if twin is not None:
+        raise SchemaError(f"{where}: the column {twin!r} stands there more than once; write it with distinct names")
 
 
 def _with_partitions(schema: Schema, partitions: list[dict[str, str | None]], names: tuple[str, ...]) -> Schema:

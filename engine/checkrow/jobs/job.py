@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from checkrow.dataset.execution import Limits
     from checkrow.dataset.run import Run
     from checkrow.events import Listener
+    from checkrow.plan.bad_rows import BadRows
 
-_RESERVED = {"on", "limits", "progress", "force", "recompute", "accept_code_change", "checkpoint_interval_s", "resume"}
+_RESERVED = {
+    "on", "limits", "progress", "force", "recompute", "accept_code_change", "checkpoint_interval_s", "resume",
+}  # fmt: skip
 
 
 class Job:
@@ -28,8 +31,9 @@ class Job:
     running a killed one continues it.
     """
 
-    def __init__(self, function: Callable[..., Plan], name: str) -> None:
+    def __init__(self, function: Callable[..., Plan], name: str, bad_rows: BadRows | None = None) -> None:
         self.function = function
+        self.bad_rows = bad_rows
         self.name = name
         self.parameters = parameters_of(function)
         self.file = inspect.getsourcefile(function) or ""
@@ -78,22 +82,23 @@ class Job:
         resume : {"auto", "never", "require"}
             Whether an unfinished run is continued.
         force : bool
-            Processes a committed instance again, as its next generation.
+            Processes a committed instance again, as its next generation: it takes the place of what was committed.
         recompute : bool
             Starts an unfinished instance over instead of continuing it.
         accept_code_change : bool
-            Continues an unfinished run although the code changed; finished tasks stay as they are.
+            Continues an unfinished run although the code changed; finished tasks stay as they are, so what travels
+            between stages must be the same.
 
         Raises
         ------
         ResumeMismatch
-            If an unfinished run of this instance had another plan.
+            If an unfinished run of this instance had another plan, or listed input files that changed or are gone.
         AlreadyRunning
             If another process runs it now.
         """
         options = RunOptions(
             resume=resume, checkpoint_interval_s=checkpoint_interval_s, accept_code_change=accept_code_change,
-            recompute=recompute, force=force, listener=progress or (lambda _: None),
+            recompute=recompute, force=force, listener=progress or (lambda _: None), bad_rows=self.bad_rows,
         )  # fmt: skip
         return self.plan(**parameters).run_as(self.instance(**parameters), options, on=on, limits=limits)
 
@@ -103,16 +108,20 @@ def job(name: Callable[..., Plan]) -> Job: ...
 
 
 @overload
-def job(name: str | None = None) -> Callable[[Callable[..., Plan]], Job]: ...
+def job(name: str | None = None, *, bad_rows: BadRows | None = None) -> Callable[[Callable[..., Plan]], Job]: ...
 
 
-def job(name: str | Callable[..., Plan] | None = None) -> Job | Callable[[Callable[..., Plan]], Job]:
+def job(
+    name: str | Callable[..., Plan] | None = None, *, bad_rows: BadRows | None = None
+) -> Job | Callable[[Callable[..., Plan]], Job]:
     """Makes a function of typed keyword parameters a job.
 
     Parameters
     ----------
     name : str
         Identifies the job's instances for ever; default: the function's name.
+    bad_rows : BadRows
+        What becomes of rows on which a kernel fails; by default the first one ends the run.
 
     Examples
     --------
@@ -126,6 +135,6 @@ def job(name: str | Callable[..., Plan] | None = None) -> Job | Callable[[Callab
         return Job(name, name.__name__)
 
     def decorate(function: Callable[..., Plan]) -> Job:
-        return Job(function, name if isinstance(name, str) else function.__name__)
+        return Job(function, name if isinstance(name, str) else function.__name__, bad_rows)
 
     return decorate

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -54,7 +55,7 @@ def bind(job: str, parameters: tuple[Parameter, ...], given: Mapping[str, object
     Raises
     ------
     ConfigError
-        If a parameter is unknown, missing or of the wrong type.
+        If a parameter is unknown, missing, of the wrong type or not finite.
     """
     known = {p.name: p for p in parameters}
     unknown = sorted(set(given) - set(known))
@@ -64,7 +65,12 @@ def bind(job: str, parameters: tuple[Parameter, ...], given: Mapping[str, object
     for name, parameter in known.items():
         if name not in given and parameter.required:
             raise ConfigError(f"job {job!r} needs the parameter {name!r} ({parameter.kind.__name__})")
-        out[name] = _convert(job, parameter, given.get(name, parameter.default))
+        value = _convert(job, parameter, given.get(name, parameter.default))
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(
+                f"job {job!r}: parameter {name!r} is {value}, which identifies no run; give a finite number"
+            )
+        out[name] = value
     return out
 
 

@@ -12,11 +12,13 @@ partitions. File layout (documented byte for byte in docs/format.md)::
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import msgspec
 import numpy as np
@@ -32,6 +34,7 @@ MAGIC = b"CRX1"
 _ALIGN = 64
 _LENGTH_BYTES = 8
 _TAIL = struct.Struct("<IQ4s")
+_DONE_AGAIN = "run the same command again, which does the task that wrote it again"
 
 
 class ExchangeOutput(Protocol):
@@ -163,19 +166,21 @@ def _pack_segment(part: Columns) -> bytes:
 class FileExchange:
     """A map task's output in a file; reads one range per partition and verifies it.
 
+    A damaged file is set aside as `<name>.damaged`: its manifest holds no longer, so a resume does the task again.
+
     Raises
     ------
     CorruptControlFile
-        When the file does not hold what its footer says.
+        When the file is gone or does not hold what its footer says.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        try:
-            with path.open("rb") as file:
-                self._header, self._footer = _read_ends(path, file)
-        except OSError as error:
-            raise CorruptControlFile(f"the exchange file {path} cannot be read: {error.strerror}") from None
+        with _reading(path) as file:
+            ends = _read_ends(file)
+        if ends is None:
+            raise _set_aside(path, "its header or footer is damaged")
+        self._header, self._footer = ends
 
     @property
     def partition_rows(self) -> tuple[int, ...]:
@@ -190,38 +195,59 @@ class FileExchange:
     def partition(self, number: int) -> Columns:
         """Returns the rows of one partition."""
         entry = self._footer[number]
-        with self._path.open("rb") as file:
+        with _reading(self._path) as file:
             file.seek(int(entry["offset"]))
             stored = file.read(int(entry["stored"]))
         if len(stored) != entry["stored"] or zlib.crc32(stored) != entry["crc"]:
-            raise CorruptControlFile(f"partition {number} of the exchange file {self._path} is damaged")
+            raise _set_aside(self._path, f"partition {number} is damaged")
         plain = stored
         if entry["stored"] < entry["plain"]:
             plain = pa.Codec("lz4_raw").decompress(stored, int(entry["plain"]), asbytes=True)
         return _unpack_segment(self._header, plain, int(entry["rows"]))
 
 
-def _read_ends(path: Path, file: Any) -> tuple[_Header, Array]:
-    damaged = CorruptControlFile(f"{path} is not a complete exchange file")
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[BinaryIO]:
+    """Opens an exchange file; a task beside this one may have set it aside."""
+    try:
+        with path.open("rb") as file:
+            yield file
+    except FileNotFoundError:
+        raise CorruptControlFile(f"the exchange file {path} is gone; {_DONE_AGAIN}") from None
+    except OSError as error:
+        raise CorruptControlFile(f"the exchange file {path} cannot be read: {error.strerror}") from None
+
+
+def _set_aside(path: Path, reason: str) -> CorruptControlFile:
+    """Renames a damaged file, so that no manifest counts on it any more; returns what to raise."""
+    try:
+        path.rename(path.with_name(f"{path.name}.damaged"))
+    except FileNotFoundError:
+        pass  # a task beside this one was faster
+    except OSError as error:
+        return CorruptControlFile(f"the exchange file {path} cannot be used: {reason}; remove it ({error.strerror})")
+    return CorruptControlFile(f"the exchange file {path} was set aside: {reason}; {_DONE_AGAIN}")
+
+
+def _read_ends(file: BinaryIO) -> tuple[_Header, Array] | None:
+    """Returns header and footer, or None when they are not what was written."""
     size = file.seek(0, 2)
     if size < len(MAGIC) + 4 + _TAIL.size:
-        raise damaged
+        return None
     file.seek(size - _TAIL.size)
     crc, length, magic = _TAIL.unpack(file.read(_TAIL.size))
     if magic != MAGIC or length % _FOOTER.itemsize or length > size - _TAIL.size:
-        raise damaged
+        return None
     file.seek(size - _TAIL.size - length)
     tail = file.read(length)
     file.seek(0)
     start = file.read(8)
     text = file.read(struct.unpack("<4sI", start)[1])
     if zlib.crc32(tail, zlib.crc32(start + text)) != crc:
-        raise damaged
+        return None
     header = msgspec.json.decode(text, type=_Header)
     footer = np.frombuffer(tail, _FOOTER)
-    if len(footer) != header.partitions:
-        raise damaged
-    return header, footer
+    return (header, footer) if len(footer) == header.partitions else None
 
 
 def _unpack_segment(header: _Header, plain: bytes, rows: int) -> Columns:

@@ -7,10 +7,49 @@ from typing import Any
 import msgspec
 
 from checkrow.errors import ResumeMismatch
+from checkrow.expressions.nodes import Node, walk
+from checkrow.plan.aggregates import Aggregation, State
 from checkrow.plan.fingerprint import recordable, recorded
-from checkrow.plan.stages import ScanSource
+from checkrow.plan.groups import Grouping
+from checkrow.plan.stages import Exchanged, ExchangeSink, ParquetSink, ScanSource, ScatterSink, Stage
 from checkrow.run.physical import PhysicalPlan
+from checkrow.run.stage import stage_name
 from checkrow.storage.runs import RunRecord
+
+_START_OVER = "choose --recompute (recompute=True) to start over"
+
+
+def recorded_plan(known: RunRecord) -> PhysicalPlan:
+    """Returns the plan of an unfinished run; raises ResumeMismatch when this version cannot continue it."""
+    try:
+        return msgspec.convert(recorded(known.plan), PhysicalPlan)
+    except msgspec.ValidationError as error:
+        raise ResumeMismatch(
+            f"run {known.run} was planned by another version of checkrow ({error}); {_START_OVER}"
+        ) from None
+
+
+def added_inputs(known: RunRecord, plan: PhysicalPlan) -> int:
+    """Returns how many input files were added since an unfinished run listed its input.
+
+    Raises
+    ------
+    ResumeMismatch
+        If a file that the run listed has another version now or is gone.
+    """
+    before, now = _versions(recorded_plan(known)), _versions(plan)
+    lost = [url for url, version in before.items() if now.get(url) != version]
+    if lost:
+        raise ResumeMismatch(
+            f"run {known.run} is unfinished, but {len(lost)} of its {len(before)} input files changed or are gone, "
+            f"{lost[0]} first; {_START_OVER} with the files that are there now"
+        )
+    return len(now.keys() - before.keys())
+
+
+def _versions(plan: PhysicalPlan) -> dict[str, str]:
+    source = plan.stages[0].source
+    return {f.url: f.version for f in source.source.files} if isinstance(source, ScanSource) else {}
 
 
 def with_new_code(known: RunRecord, plan: PhysicalPlan) -> RunRecord:
@@ -19,26 +58,98 @@ def with_new_code(known: RunRecord, plan: PhysicalPlan) -> RunRecord:
     Raises
     ------
     ResumeMismatch
-        If the new plan has other stages or another output, so that old and new tasks would not fit together.
+        If what finished tasks left would not mean the same to the new plan's stages.
     """
-    old = msgspec.convert(recorded(known.plan), PhysicalPlan)
-    shapes = [[(s.number, s.output_schema(), type(s.sink)) for s in p.stages] for p in (old, plan)]
+    old = recorded_plan(known)
+    reason = _misfit(old, plan)
+    if reason:
+        raise ResumeMismatch(f"run {known.run} cannot go on with the new code: {reason}; {_START_OVER}")
     first, before = plan.stages[0].source, old.stages[0].source
-    if (
-        shapes[0] != shapes[1]
-        or old.bits != plan.bits
-        or not (isinstance(first, ScanSource) and isinstance(before, ScanSource))
-    ):
-        raise ResumeMismatch(f"run {known.run} cannot go on with the new plan: its stages differ; choose --recompute")
+    if not (isinstance(first, ScanSource) and isinstance(before, ScanSource)):
+        raise AssertionError("the first stage scans")
     source = msgspec.structs.replace(first, source=msgspec.structs.replace(first.source, files=before.source.files))
     stages = (msgspec.structs.replace(plan.stages[0], source=source), *plan.stages[1:])
     mixed = msgspec.structs.replace(old, stages=stages)
     return msgspec.structs.replace(known, plan=recordable(msgspec.to_builtins(mixed)))
 
 
+def _misfit(old: PhysicalPlan, new: PhysicalPlan) -> str:
+    """Says why results of two plans' tasks cannot be mixed, or nothing.
+
+    Expressions and kernels may differ: that is the change of code. What travels between stages, how it is put together,
+    and where the rows go must not.
+    """
+    if [_kind(s) for s in old.stages] != [_kind(s) for s in new.stages]:
+        return "it has other stages"
+    for before, now in zip(old.stages, new.stages, strict=True):
+        a, b = _meaning(before), _meaning(now)
+        other = next((name for name in {**a, **b} if a.get(name) != b.get(name)), None)
+        if other is not None:
+            return f"{other} of the step '{stage_name(before)}' changed, which finished tasks were made for"
+    if old.rows_pruned and not _bare(old.stages[0]) <= set(new.stages[0].predicates):
+        return "rows that the old filter left out unread are not in its slices"
+    return ""
+
+
+def _kind(stage: Stage) -> tuple[object, ...]:
+    read = stage.source.stage if isinstance(stage.source, Exchanged) else None
+    return (stage.number, type(stage.source), read, type(stage.sink))
+
+
+def _bare(stage: Stage) -> set[Node]:
+    """Returns the conditions that may have excluded row groups: those without a kernel."""
+    return {p for p in stage.predicates if not any(n.op == "kernel" for n in walk(p))}
+
+
+def _meaning(stage: Stage) -> dict[str, object]:
+    """Returns by name what must be the same in two stages whose tasks' results are mixed."""
+    sink = stage.sink
+    if isinstance(sink, ParquetSink):
+        places = {name: getattr(sink, name) for name in sink.__struct_fields__ if name != "control"}
+        return {"the columns": stage.output_schema(), **places}
+    if isinstance(sink, ExchangeSink):
+        return _meaning_of_states(sink.aggregation)
+    return _meaning_of_rows(sink.grouping) if isinstance(sink, ScatterSink) else {}
+
+
+def _meaning_of_states(aggregation: Aggregation) -> dict[str, object]:
+    """Returns what groups mean on their way, whether states or their rows travel: per aggregate, then all states."""
+    places = {node: name for name, node in aggregation.row_columns()}
+    parts = [
+        (_typed(p.second, places) if p.second is not None else None, [_of_state(s, places) for s in p.states])
+        for p in aggregation.parts
+    ]
+    finishes = {f"the aggregate {f.name!r}": (f, parts[f.part][1][f.state : f.state + 1]) for f in aggregation.finishes}
+    keys = [(name, node.dtype, node.nullable) for name, node in aggregation.keys]
+    return {"the keys": keys, **finishes, "what is kept per group": parts}
+
+
+def _of_state(state: State, places: dict[Node, str]) -> tuple[object, ...]:
+    arguments = [_typed(a, places) for a in state.arguments]
+    order = [(_typed(o.node, places), o.descending) for o in state.order]
+    kernel = state.call.kernel.name if state.call is not None else ""
+    return (state.kind, state.arrays, state.counted, arguments, order, kernel)
+
+
+def _meaning_of_rows(grouping: Grouping) -> dict[str, object]:
+    """Returns what the columns of scattered rows are for: keys, order, and arguments of the kernel by name."""
+    places = {node: name for name, node in grouping.columns()}
+    arguments = zip(grouping.call.kernel.columns, grouping.call.args, strict=True)
+    return {
+        "the keys": [(name, node.dtype, node.nullable) for name, node in grouping.keys],
+        "order_by": [_typed(o.node, places) for o in grouping.order],
+        **{f"the argument {name!r}": _typed(node, places) for name, node in arguments},
+    }
+
+
+def _typed(node: Node, places: dict[Node, str]) -> tuple[str, str, bool]:
+    """Returns the name under which an expression's values travel, and their type."""
+    return places[node], node.dtype, node.nullable
+
+
 def difference(known: RunRecord, plan: PhysicalPlan) -> str:
     """Says how an unfinished run's plan differs from the one asked for."""
-    before = msgspec.convert(recorded(known.plan), PhysicalPlan)
+    before = recorded_plan(known)
     what = []
     if _kernels(before) != _kernels(plan):
         what.append("a kernel's code changed")

@@ -16,17 +16,18 @@ import msgspec
 import pyarrow as pa
 
 from checkrow.clock import Clock, SystemClock
-from checkrow.errors import ResumeMismatch, RunInterrupted, TaskError
+from checkrow.errors import ConfigError, ResumeMismatch, RunInterrupted, TaskError
 from checkrow.events import Event, Listener, RunFinished, RunStarted, to_all
 from checkrow.expressions import types
-from checkrow.plan.fingerprint import recordable, recorded
+from checkrow.plan.bad_rows import BadRows
+from checkrow.plan.fingerprint import recordable
 from checkrow.plan.stages import CollectSink, ParquetSink
 from checkrow.run.executor import Executor
 from checkrow.run.instance import Instance, token_of
 from checkrow.run.interrupt import Interrupts, kept_back
 from checkrow.run.lifecycle import Status, advance
 from checkrow.run.physical import PhysicalPlan, options_of, with_options
-from checkrow.run.resume import difference, with_new_code
+from checkrow.run.resume import added_inputs, difference, recorded_plan, with_new_code
 from checkrow.run.stage import CHECKPOINT_INTERVAL_S, Driving, StageOutcome
 from checkrow.run.stages import drive_stages
 from checkrow.storage.log import (
@@ -38,6 +39,7 @@ from checkrow.storage.log import (
     encode_schema,
     refuse_conflict,
     snapshot,
+    superseded,
 )  # fmt: skip
 from checkrow.storage.manifest import (
     Accounting,
@@ -67,14 +69,22 @@ class RunOptions:
     accept_code_change: bool = False
     recompute: bool = False
     force: bool = False
+    bad_rows: BadRows | None = None
     listener: Listener = field(default=lambda _: None)
     clock: Clock = field(default_factory=SystemClock)
     new_id: Callable[[], str] = random_id
 
+    def __post_init__(self) -> None:
+        """Refuses what means nothing."""
+        if self.resume not in {"auto", "never", "require"}:
+            raise ConfigError(f"resume={self.resume!r} is not one of 'auto', 'never', 'require'")
+        if not self.checkpoint_interval_s >= 0:  # NaN is refused too
+            raise ConfigError(f"checkpoint_interval_s={self.checkpoint_interval_s}: at least 0 seconds are needed")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOutcome:
-    """How a run ended and what it did."""
+    """How a run ended and what it did; `changed` is what differs now from what it did ("code", "inputs")."""
 
     run: str
     status: Status
@@ -107,6 +117,7 @@ def _collect(
         listener=to_all(events.append, options.listener), clock=options.clock, new_id=options.new_id,
         interrupts=interrupts, workspace=workspace, recorded=False,
         checkpoint_interval_s=options.checkpoint_interval_s if workspace else 1e18,
+        bad_rows=plan.bad_rows, rows_read=plan.rows_total - plan.rows_pruned,
         limit=sink.limit if isinstance(sink, CollectSink) else None,
     )  # fmt: skip
     started = options.clock.monotonic_s()
@@ -123,12 +134,14 @@ def write(plan: PhysicalPlan, instance: Instance, executor: Executor, options: R
 
     Raises
     ------
+    ConfigError
+        If the target is unusable, or has data where mode is "error".
     ResumeMismatch
-        If an unfinished run of the instance had another plan.
+        If an unfinished run of the instance had another plan, or input that changed.
     AlreadyRunning
         If another process drives the instance.
     CommitConflict
-        If the dataset changed in a way this commit may not follow.
+        If another commit came while this run was at work that it may not follow.
     RunInterrupted
         After Ctrl-C or SIGTERM, when the tasks that were running have ended.
     """
@@ -160,6 +173,7 @@ class _Writing:
         self._events: list[Event] = []
         self._started = options.clock.monotonic_s()
         self._status = Status.PLANNED
+        self._added_inputs = 0
 
     def run(self) -> RunOutcome:
         records = roll_forward(self._root)
@@ -170,7 +184,7 @@ class _Writing:
             if committed is not None and not self._options.force:
                 return self._already(committed)
             token = token_of(instance_id, generation + 1)
-            self._before(records)
+            self._before(records, instance_id)
             record = self._claim(token, instance_id, generation + 1, len(records))
             return self._drive(record)
 
@@ -190,28 +204,23 @@ class _Writing:
             run=committed.run, status=Status.ALREADY_DONE, record=committed, events=tuple(self._events), changed=changed
         )
 
-    def _before(self, records: tuple[CommitRecord, ...]) -> None:
+    def _before(self, records: tuple[CommitRecord, ...], instance_id: str) -> None:
         """Refuses before any work what the commit would refuse after it."""
-        schema = encode_schema(self._schema())
-        refuse_conflict(records, self._sink.mode, len(records), schema)
-        if self._sink.mode == "replace" and self._root.data.is_dir():
+        schema = encode_schema(types.arrow_schema(self._plan.stages[-1].output_schema()))
+        refuse_conflict(records, self._sink.mode, len(records), schema, instance_id)
+        swaps = self._sink.mode == "replace" or bool(superseded(records, instance_id))
+        if swaps and self._root.data.is_dir():
             require_exchange(self._root)
-
-    def _schema(self) -> pa.Schema:
-        return types.arrow_schema(self._plan.stages[-1].output_schema())
 
     def _claim(self, token: str, instance_id: str, generation: int, read_version: int) -> RunRecord:
         """Finds the unfinished run of this token, or records a new one."""
-        known = None if self._options.resume == "never" else find_run(self._store, token)
-        if known is not None and not self._options.recompute:
-            if known.fingerprint == self._plan.fingerprint:
-                return known
-            if self._options.accept_code_change:
-                return with_new_code(known, self._plan)
-            if self._instance.is_job:
-                raise ResumeMismatch(difference(known, self._plan))
-        elif known is None and self._options.resume == "require":
-            raise ResumeMismatch("resume='require', but this instance has no unfinished run")
+        if self._options.resume != "never" and not self._options.recompute:
+            known = find_run(self._store, token)
+            going = self._continued(known) if known is not None else None
+            if going is not None:
+                return going
+            if self._options.resume == "require":
+                raise ResumeMismatch("resume='require', but this instance has no unfinished run with this plan")
         plan = recordable(msgspec.to_builtins(with_options(self._plan, {})))
         record = RunRecord(
             run=self._options.new_id(), dataset=self._dataset, token=token, instance=instance_id,
@@ -223,9 +232,19 @@ class _Writing:
         create_run(self._store, record)
         return record
 
+    def _continued(self, known: RunRecord) -> RunRecord | None:
+        """Returns the record with which an unfinished run goes on, or None when it is given up for a new one."""
+        same = known.fingerprint == self._plan.fingerprint
+        if not same and not self._options.accept_code_change:
+            if self._instance.is_job:
+                raise ResumeMismatch(difference(known, self._plan))
+            return None
+        self._added_inputs = added_inputs(known, self._plan)
+        return known if same else with_new_code(known, self._plan)
+
     def _drive(self, record: RunRecord) -> RunOutcome:
         # Credentials are never recorded; they come from the call that drives the run now.
-        plan = with_options(msgspec.convert(recorded(record.plan), PhysicalPlan), options_of(self._plan))
+        plan = with_options(recorded_plan(record), options_of(self._plan))
         resumed = bool(self._store.list(f"runs/{record.run}/manifests"))
         with self._logged(record.run) as listener:
             driving = Driving(
@@ -233,6 +252,7 @@ class _Writing:
                 listener=listener, clock=self._options.clock, new_id=self._options.new_id,
                 interrupts=self._interrupts, workspace=self._root.control, recorded=True,
                 checkpoint_interval_s=self._options.checkpoint_interval_s,
+                bad_rows=plan.bad_rows, rows_read=plan.rows_total - plan.rows_pruned,
             )  # fmt: skip
             listener(RunStarted(run=record.run, job=record.job, stages=len(plan.stages), resumed=resumed))
             try:
@@ -248,8 +268,16 @@ class _Writing:
                 self._end(record.run, Status.FAILED, 0, str(error), listener)
                 raise
             self._sweep(record.run)
-            self._end(record.run, Status.COMMITTED, commit.outputs[OUTPUT].rows, "", listener)
-        return RunOutcome(run=record.run, status=Status.COMMITTED, record=commit, events=tuple(self._events))
+            self._end(record.run, Status.COMMITTED, commit.outputs[OUTPUT].rows, self._unread(), listener)
+        return RunOutcome(
+            run=record.run, status=Status.COMMITTED, record=commit, events=tuple(self._events),
+            changed="inputs" if self._added_inputs else "",
+        )  # fmt: skip
+
+    def _unread(self) -> str:
+        """Says what a continued run left unread because it came after the run listed its input."""
+        n = self._added_inputs
+        return f"changed: inputs, {n} {'file' if n == 1 else 'files'} added since the run began, not read" if n else ""
 
     def _commit(self, run: RunRecord, plan: PhysicalPlan, outcome: StageOutcome) -> CommitRecord:
         files = [f for number in sorted(outcome.results) for f in outcome.results[number].files]
@@ -259,28 +287,33 @@ class _Writing:
         accounts = [r.accounting for r in outcome.results.values()]
         accounting = Accounting(
             rows_in=sum(a.rows_in for a in accounts), rows_out=sum(a.rows_out for a in accounts),
-            rows_filtered=sum(a.rows_filtered for a in accounts),
+            rows_filtered=sum(a.rows_filtered for a in accounts), rows_nulled=sum(a.rows_nulled for a in accounts),
         )  # fmt: skip
         schema = encode_schema(types.arrow_schema(plan.stages[-1].output_schema()))
         committed_at = self._options.clock.now().isoformat()
 
         def make(number: int, previous: str) -> CommitRecord:
-            records = CommitLog(self._store).read()[: number - 1]
+            removes = self._removes(CommitLog(self._store).read()[: number - 1], run.instance)
             return CommitRecord(
                 number=number, previous_sha256=previous, dataset=self._dataset, token=run.token, instance=run.instance,
                 generation=run.generation, part=0, run=run.run, job=run.job, fingerprint=run.fingerprint,
                 inputs_fingerprint=run.inputs_fingerprint, mode=self._sink.mode, read_version=run.read_version,
-                outputs={OUTPUT: self._change(files, records, schema)}, staged={f.path: f.staged for f in files},
+                outputs={OUTPUT: self._change(files, removes, schema)}, staged={f.path: f.staged for f in files},
                 accounting=accounting, rows_pruned=plan.rows_pruned, committed_at=committed_at,
             )  # fmt: skip
 
         def check(records: tuple[CommitRecord, ...]) -> None:
-            refuse_conflict(records, self._sink.mode, run.read_version, schema)
+            refuse_conflict(records, self._sink.mode, run.read_version, schema, run.instance)
 
         return CommitLog(self._store).append(make, run.token, check)
 
-    def _change(self, files: Sequence[StagedOutput], records: tuple[CommitRecord, ...], schema: str) -> OutputChange:
-        removes = tuple(f.path for f in snapshot(records, len(records)).files) if self._sink.mode == "replace" else ()
+    def _removes(self, records: tuple[CommitRecord, ...], instance_id: str) -> tuple[str, ...]:
+        """Returns the files that go: all, or those of earlier generations."""
+        if self._sink.mode == "replace":
+            return tuple(f.path for f in snapshot(records, len(records)).files)
+        return superseded(records, instance_id)
+
+    def _change(self, files: Sequence[StagedOutput], removes: tuple[str, ...], schema: str) -> OutputChange:
         adds = tuple(
             FileEntry(path=f.path, rows=f.rows, size_bytes=f.size_bytes, sha256=f.sha256, partition=f.partition)
             for f in files

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import msgspec
 import pyarrow as pa
 
-from checkrow.errors import CommitConflict, CorruptControlFile, SchemaError, StorageError
+from checkrow.errors import CommitConflict, ConfigError, CorruptControlFile, SchemaError, StorageError
 from checkrow.storage.control import MAJOR, body_digest, decode, encode
 from checkrow.storage.manifest import Accounting
 from checkrow.storage.store import Outcome, PosixStore
@@ -203,27 +203,65 @@ def current(records: tuple[CommitRecord, ...], revealed: set[int]) -> int:
     return number
 
 
-def refuse_conflict(records: tuple[CommitRecord, ...], mode: str, read_version: int, schema: str) -> None:
-    """Raises CommitConflict (or SchemaError) when a commit may not follow the records since it read.
+def superseded(records: tuple[CommitRecord, ...], instance: str) -> tuple[str, ...]:
+    """Returns the files that earlier generations of an instance added and that the dataset still has.
+
+    Every record of the instance is of an earlier generation: one of this generation ends the attempt to commit it.
+    """
+    added = {e.path for r in records if r.instance == instance for e in r.outputs[OUTPUT].adds}
+    return tuple(f.path for f in snapshot(records, len(records)).files if f.path in added)
+
+
+def refuse_conflict(
+    records: tuple[CommitRecord, ...], mode: str, read_version: int, schema: str, instance: str = ""
+) -> None:
+    """Raises an error when a commit may not follow the records before it.
 
     Appends follow anything with the same schema; a replacement must have seen every commit it would undo; "error"
-    wants a dataset without commits.
+    wants a dataset without commits. What earlier generations of `instance` left counts as gone.
+
+    Raises
+    ------
+    CommitConflict
+        If another commit came after `read_version`, so that this one lost a race.
+    ConfigError
+        If `mode` is "error" and the dataset had commits of others before.
+    SchemaError
+        If an append has another schema than the dataset.
     """
     later = records[read_version:]
-    if mode == "error" and records:
-        last = records[-1]
-        raise CommitConflict(
-            f"the dataset has data: run {last.run} committed it (record {last.number}); nothing was written"
-        )
     if mode == "replace" and later:
         last = later[-1]
         raise CommitConflict(
             f"run {last.run} committed record {last.number} after this run read the dataset; run again"
         )
-    if mode == "append" and records:
+    if not records or not _others_count(records, instance):
+        return
+    if mode == "error":
+        _refuse_data(next(r for r in reversed(records) if r.instance != instance), read_version)
+    if mode == "append":
         known, new = decode_schema(records[-1].outputs[OUTPUT].schema), decode_schema(schema)
         if not new.equals(known):
             raise SchemaError(f"append needs the dataset's schema. {_difference(known, new)}")
+
+
+def _others_count(records: tuple[CommitRecord, ...], instance: str) -> bool:
+    """Tells whether the dataset is more than what an instance made of it: others committed last, or left files."""
+    files = snapshot(records, len(records)).files
+    return records[-1].instance != instance or len(files) > len(superseded(records, instance))
+
+
+def _refuse_data(last: CommitRecord, read_version: int) -> None:
+    """Refuses a commit that wants a dataset without data, whether it came too late or never had a chance."""
+    if last.number > read_version:
+        raise CommitConflict(
+            f"run {last.run} committed record {last.number} while this run was at work, and mode='error' wants a "
+            "dataset without data; nothing was written"
+        )
+    raise ConfigError(
+        f"the dataset has data: run {last.run} committed it (record {last.number}); nothing was written. "
+        "Choose mode='append' or mode='replace', or another target"
+    )
 
 
 def _difference(known: pa.Schema, new: pa.Schema) -> str:

@@ -1,8 +1,9 @@
 """Making committed files visible, by any process, any number of times, after any crash.
 
 A record decides; its `.revealed` marker shows. Appended files are linked into the data root one by one, each complete.
-A replacement is built beside the data root and swapped with it in one step, so that a reader that lists the directory
-sees the old files or the new ones; the old tree stays in `retired/<number>` for readers of earlier snapshots.
+A commit that replaces or removes files is built beside the data root, with the files that stay, and swapped with it in
+one step, so that a reader that lists the directory sees the old files or the new ones; the old tree stays in
+`retired/<number>` for readers of earlier snapshots.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ import contextlib
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from checkrow.errors import StorageError
 from checkrow.storage.access import follow, is_ours
-from checkrow.storage.log import OUTPUT, CommitLog, CommitRecord, FileEntry
-from checkrow.storage.roots import DatasetRoot, holds_files
+from checkrow.storage.log import OUTPUT, CommitLog, CommitRecord, FileEntry, snapshot
+from checkrow.storage.roots import DatasetRoot
 from checkrow.storage.store import PosixStore, make_directories, sync_directory, typed_errors
 from checkrow.storage.swap import swap
 
@@ -35,7 +36,7 @@ def roll_forward(root: DatasetRoot) -> tuple[CommitRecord, ...]:
             shown = log.revealed()
             for record in records:
                 if record.number not in shown:
-                    _reveal(root, record)
+                    _reveal(root, records, record)
                     log.mark_revealed(record.number)
                     ended.append(record)
     for record in ended:
@@ -44,16 +45,21 @@ def roll_forward(root: DatasetRoot) -> tuple[CommitRecord, ...]:
     return records
 
 
-def _reveal(root: DatasetRoot, record: CommitRecord) -> None:
-    if record.mode == "replace":
-        _replace(root, record)
-    else:
+def _reveal(root: DatasetRoot, records: tuple[CommitRecord, ...], record: CommitRecord) -> None:
+    change = record.outputs[OUTPUT]
+    if record.mode != "replace" and not change.removes:
         _link_all(root, record, root.data)
+        return
+    added = {e.path for e in change.adds}
+    stays = [e.path for e in snapshot(records, record.number).files if e.path not in added]
+    _replace(root, record, stays)
 
 
-def _link_all(root: DatasetRoot, record: CommitRecord, target: Path) -> None:
+def _link_all(root: DatasetRoot, record: CommitRecord, target: Path, stays: Sequence[str] = ()) -> None:
+    """Links the files a record adds, and those of the data root that stay, to a tree."""
     adds = record.outputs[OUTPUT].adds
-    directories = sorted({target, *(d for e in adds for d in (target / e.path).parents if target in d.parents)})
+    paths = [*stays, *(e.path for e in adds)]
+    directories = sorted({target, *(d for p in paths for d in (target / p).parents if target in d.parents)})
     like = root.data if root.data.is_dir() else root.control
     with typed_errors(f"cannot publish to {target}"):
         make_directories(root.data.parent)
@@ -61,6 +67,11 @@ def _link_all(root: DatasetRoot, record: CommitRecord, target: Path) -> None:
             make_directories(directory, like)
             if is_ours(directory):
                 follow(directory, like)  # a crash may have come between making it and giving it its mode
+    with typed_errors(f"cannot publish to {target}"):
+        for path in stays:
+            # One that somebody removed by hand is named by whoever reads it; it must not hold up all later commits.
+            with contextlib.suppress(FileExistsError, FileNotFoundError):
+                os.link(root.data / path, target / path, follow_symlinks=False)
     for entry in adds:
         root.store.reveal(record.staged[entry.path], target / entry.path, entry.sha256)
     with typed_errors(f"cannot publish to {target}"):
@@ -68,7 +79,7 @@ def _link_all(root: DatasetRoot, record: CommitRecord, target: Path) -> None:
             sync_directory(directory)
 
 
-def _replace(root: DatasetRoot, record: CommitRecord) -> None:
+def _replace(root: DatasetRoot, record: CommitRecord, stays: Sequence[str]) -> None:
     """Builds the new tree, swaps it in, and keeps the old one under its final retired name."""
     done = root.control / "retired" / f"{record.number:020d}"
     fresh = done.with_name(done.name + ".new")
@@ -79,8 +90,8 @@ def _replace(root: DatasetRoot, record: CommitRecord) -> None:
         return
     if not fresh.is_dir() and _holds_adds(root, record):
         return  # a first replacement was renamed into place; only its marker is missing
-    if not _swapped(root, record, fresh):
-        _link_all(root, record, fresh)
+    if not _swapped(root, record, fresh, stays):
+        _link_all(root, record, fresh, stays)
         with typed_errors(f"cannot replace {root.data}"):
             swap(fresh, root.data)
             sync_directory(root.data.parent)
@@ -113,11 +124,17 @@ def _first(root: DatasetRoot, record: CommitRecord, fresh: Path) -> None:
         sync_directory(root.data.parent)
 
 
-def _swapped(root: DatasetRoot, record: CommitRecord, fresh: Path) -> bool:
-    """Tells whether a crash came after the swap: then the new files are in the data root, the old ones beside it."""
+def _swapped(root: DatasetRoot, record: CommitRecord, fresh: Path, stays: Sequence[str]) -> bool:
+    """Tells whether a crash came after the swap: then the new files are in the data root, the old ones beside it.
+
+    A record that adds nothing leaves no file to prove it by; then a file that does not stay proves the old tree.
+    """
     if not fresh.is_dir():
         return False
-    return _holds_adds(root, record) if record.outputs[OUTPUT].adds else holds_files(fresh)
+    if record.outputs[OUTPUT].adds:
+        return _holds_adds(root, record)
+    staying = {fresh / path for path in stays}
+    return any(p.is_file() and p not in staying for p in fresh.rglob("*"))
 
 
 def _holds_adds(root: DatasetRoot, record: CommitRecord) -> bool:

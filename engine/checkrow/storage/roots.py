@@ -5,6 +5,7 @@ Invariant: a data root holds nothing but revealed data files and Hive directorie
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import uuid
@@ -118,6 +119,38 @@ def ensure_identity(root: DatasetRoot, created_at: str) -> Identity:
     if known is not None:
         _follow_data(root)
         return known
+    refuse_foreign(root)
+    with typed_errors(f"cannot create {root.control}"):
+        _make_control(root)
+        made = Identity(dataset=uuid.uuid4().hex, created_at=created_at)
+        root.store.put_if_absent(_IDENTITY, encode(made))
+    found = read_identity(root)
+    if found is None:
+        raise PermissionRefused(f"{root.control} cannot be read back after it was written; check its permissions")
+    return found
+
+
+def _make_control(root: DatasetRoot) -> None:
+    """Makes the control root, unless files cannot be linked from there to where data will stand."""
+    try:
+        make_directories(root.control)
+    except FileNotFoundError:  # as /proc answers
+        raise ConfigError(
+            f"{root.control} cannot be created: its file system takes no directories; write to another place"
+        ) from None
+    _follow_data(root)
+    try:
+        _try_link(root)
+    except ConfigError:
+        with contextlib.suppress(OSError):  # another first writer may have put something there
+            root.control.rmdir()
+        raise
+
+
+def refuse_foreign(root: DatasetRoot) -> None:
+    """Raises ConfigError when a place cannot become a dataset; makes nothing."""
+    if read_identity(root) is not None:
+        return
     if holds_files(root.data):
         raise ConfigError(
             f"{root.data} holds files that no checkrow run committed; write to another path "
@@ -127,16 +160,6 @@ def ensure_identity(root: DatasetRoot, created_at: str) -> Identity:
         raise ConfigError(
             f"the control root {root.control} is on another file system than {root.data}; choose one on it"
         )
-    with typed_errors(f"cannot create {root.control}"):
-        make_directories(root.control)
-        _follow_data(root)
-        _try_link(root)
-        made = Identity(dataset=uuid.uuid4().hex, created_at=created_at)
-        root.store.put_if_absent(_IDENTITY, encode(made))
-    found = read_identity(root)
-    if found is None:
-        raise PermissionRefused(f"{root.control} cannot be read back after it was written; check its permissions")
-    return found
 
 
 def _follow_data(root: DatasetRoot) -> None:
@@ -178,9 +201,9 @@ def holds_files(path: Path) -> bool:
 
 
 def require_exchange(root: DatasetRoot) -> None:
-    """Raises StoreCapabilityError when directories cannot be swapped in one step here, as `replace` needs."""
+    """Raises StoreCapabilityError when directories cannot be swapped in one step here, as every replacement needs."""
     if not exchange_works(root.control):
         raise StoreCapabilityError(
-            f"the file system of {root.control} cannot swap directories (RENAME_EXCHANGE); "
-            "mode='replace' would show readers a mixture. Write to a new path or use mode='append'"
+            f"the file system of {root.control} cannot swap directories (RENAME_EXCHANGE): readers would see a mixture "
+            "of old and new files. Write to a new path, or use mode='append' without force"
         )

@@ -12,8 +12,10 @@ from typing import Any
 import msgspec
 
 from checkrow.errors import AlreadyRunning, CorruptControlFile
-from checkrow.storage.control import MAJOR, decode, encode
+from checkrow.storage.control import MAJOR, Record, decode, encode
 from checkrow.storage.store import PosixStore
+
+_START_OVER = "start the run over with --recompute (recompute=True)"
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,20 +61,25 @@ def create_run(store: PosixStore, record: RunRecord) -> None:
 
 
 def find_run(store: PosixStore, token: str) -> RunRecord | None:
-    """Returns the newest run of a token, or None."""
+    """Returns the newest run of a token, or None; raises CorruptControlFile when it cannot be read."""
     keys = store.list(f"runs/by-token/{token}")
-    if not keys:
-        return None
-    return read_run(store, decode(store.get(keys[-1]), _Pointer, keys[-1]).run)
+    return read_run(store, _decode(store, keys[-1], _Pointer).run) if keys else None
 
 
 def read_run(store: PosixStore, run: str) -> RunRecord:
     """Returns a run's plan record; raises CorruptControlFile when there is none."""
-    key = f"runs/{run}/plan.json"
     try:
-        return decode(store.get(key), RunRecord, key)
+        return _decode(store, f"runs/{run}/plan.json", RunRecord)
     except FileNotFoundError:
-        raise CorruptControlFile(f"{store.root} has no plan of run {run}") from None
+        raise CorruptControlFile(f"{store.root} has no plan of run {run}; {_START_OVER}") from None
+
+
+def _decode(store: PosixStore, key: str, kind: type[Record]) -> Record:
+    """Returns what an unfinished run recorded; a damaged record costs the run, never the dataset."""
+    try:
+        return decode(store.get(key), kind, str(store.path(key)))
+    except CorruptControlFile as error:
+        raise CorruptControlFile(f"{error}; {_START_OVER}") from None
 
 
 def list_runs(store: PosixStore) -> tuple[str, ...]:
@@ -85,7 +92,7 @@ def put_stage(store: PosixStore, run: str, stage: int, tasks: list[dict[str, Any
     """Records a stage's tasks before they are used; returns those that count (an earlier driver's, if any)."""
     key = f"runs/{run}/stages/{stage}.json"
     store.put_if_absent(key, encode(StageRecord(run=run, stage=stage, tasks=tasks)))
-    return decode(store.get(key), StageRecord, key).tasks
+    return _decode(store, key, StageRecord).tasks
 
 
 @contextlib.contextmanager
@@ -104,9 +111,8 @@ def lock_instance(store: PosixStore, instance: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise AlreadyRunning(
-                f"this job is running already ({file.read().decode().strip()}); wait for it or stop it"
-            ) from None
+            holder = file.read().decode().strip() or "another process"  # which has not written its name yet
+            raise AlreadyRunning(f"this job is running already, by {holder}; wait for it or stop it") from None
         file.seek(0)
         file.truncate()
         file.write(f"process {os.getpid()} on {platform.node()}".encode())

@@ -276,6 +276,8 @@ def local_path(url: str) -> Path:
         if host not in {"", "localhost"}:
             raise ConfigError(f"{url} names the host {host!r}; a file URL of this machine is file:///path")
         path = slash + rest
+    if not path:
+        raise ConfigError(f"the URL {url!r} names no place; write '.' for the current directory")
     return Path(path).expanduser().absolute()
 
 
@@ -331,10 +333,11 @@ def _local_file(path: Path, relative: str) -> SourceFile:
 
 
 def _list_remote(url: str, options: Options, suffix: str) -> tuple[SourceFile, ...]:
-    system, root = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
+    system, root = _file_system(url, options)
     scheme = url.split("://", maxsplit=1)[0]
     try:
-        infos = system.find(root, detail=True)
+        with typed_errors(f"cannot read {url}"):
+            infos = system.find(root, detail=True)
     except FileNotFoundError:
         infos = {}
     found = []
@@ -351,6 +354,17 @@ def _list_remote(url: str, options: Options, suffix: str) -> tuple[SourceFile, .
     return tuple(found)
 
 
+def _file_system(url: str, options: Options) -> tuple[Any, str]:
+    """Returns the file system of a URL and the path there; its package may be missing."""
+    try:
+        system, path = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
+    except ImportError as error:
+        raise ConfigError(f"{url} needs a package that is not installed: {error}") from None
+    except ValueError as error:
+        raise ConfigError(f"{url} cannot be opened: {error}") from None
+    return system, path
+
+
 def _remote_file(url: str, relative: str, info: dict[str, Any]) -> SourceFile:
     keys = ("ETag", "etag", "generation", "mtime", "LastModified", "last_modified", "created")
     marks = [_mark(info[k]) for k in keys if info.get(k) is not None]
@@ -363,25 +377,32 @@ def _mark(value: Any) -> str:
     return repr(value.timestamp()) if isinstance(value, dt.datetime) else str(value)
 
 
+_LIST_ANEW = (
+    "scan again to read what is there now (a job, or a write with a key, that is unfinished: with --recompute or "
+    "recompute=True)"
+)
+
+
 def open_input(url: str, options: Options) -> Any:
     """Returns what pyarrow opens: the path of a local file (read natively), else a binary file object."""
     if is_local(url):
         return url
-    system, path = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
+    system, path = _file_system(url, options)
     return system.open(path, "rb")
 
 
 def check_unchanged(url: str, options: Options, version: str) -> None:
-    """Raises InputChanged when a source file is not the one that was planned."""
+    """Raises InputChanged when a source file is not the one that was planned.
+
+    The remedy holds for a call that lists its input anew; an unfinished run keeps its list and says what to do then.
+    """
     try:
         if is_local(url):
             found = _local_file(Path(url), "").version
         else:
-            system, path = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
+            system, path = _file_system(url, options)
             found = _remote_file(url, "", system.info(path)).version
     except FileNotFoundError:
-        raise InputChanged(
-            f"the source file {url} was removed while the run needed it; restore it or run anew"
-        ) from None
+        raise InputChanged(f"the source file {url} was removed after it was listed; {_LIST_ANEW}") from None
     if found != version:
-        raise InputChanged(f"the source file {url} changed after the run was planned; run again to read the new one")
+        raise InputChanged(f"the source file {url} changed after it was listed; {_LIST_ANEW}")
