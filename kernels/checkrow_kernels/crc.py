@@ -77,7 +77,7 @@ def check_pages(chunk: Array, directory: Array, pages: int) -> int:
     chunk : ndarray, uint8
         The column chunk, with PADDING bytes after it.
     directory : ndarray, shape (>= pages, FIELDS), int64
-        What `page_directory` wrote.
+        What `list_pages` wrote.
     pages : int
         Number of pages.
 

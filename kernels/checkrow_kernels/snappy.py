@@ -19,8 +19,8 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from checkrow_kernels.jit import ENABLED, inline_kernel, kernel
-from checkrow_kernels.thrift import BAD_ARGUMENT, PADDING, read_varint
+from checkrow_kernels.jit import ENABLED, inline_kernel
+from checkrow_kernels.thrift import read_varint
 from checkrow_kernels.words import load_word, store_word
 
 Array = NDArray[Any]
@@ -212,32 +212,3 @@ def uncompress(source: Array, start: Any, stop: Any, target: Array, first: Any, 
         if at < 0:
             return np.int64(CORRUPT_SNAPPY)
     return np.int64(0) if to == limit else np.int64(CORRUPT_SNAPPY)
-
-
-@kernel
-def snappy_uncompress(source: Array, start: int, stop: int, out: Array, size: int) -> int:
-    """Decompresses one Snappy block.
-
-    Parameters
-    ----------
-    source : ndarray, shape (>= stop + PADDING,), uint8
-        Holds the block in `source[start:stop]`.
-    start, stop : int
-        Where it lies.
-    out : ndarray, shape (>= size + PADDING,), uint8
-        Receives the bytes; those after `size` are lost.
-    size : int
-        How many bytes must come out.
-
-    Returns
-    -------
-    int
-        0, or CORRUPT_SNAPPY (damaged, or of another length), or BAD_ARGUMENT.
-
-    Notes
-    -----
-    O(size). Source: see the module.
-    """
-    if not 0 <= start <= stop <= len(source) - PADDING or not 0 <= size <= len(out) - PADDING:
-        return BAD_ARGUMENT
-    return int(uncompress(source, start, stop, out, 0, size))

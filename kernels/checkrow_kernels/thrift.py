@@ -1,7 +1,7 @@
 """Page headers of a Parquet column chunk: Thrift's compact protocol, read into one table of integers.
 
 What a header says is checked here against the chunk alone: sizes are not negative and bodies lie inside it. Whether the
-encodings and sizes are ones that `pages` decodes is `pages.refusal`'s matter.
+encodings and sizes are ones that are decoded here is `page_opening`'s matter.
 
 Sources: Thrift compact protocol specification; `PageHeader` in parquet.thrift of the Parquet format.
 """
@@ -234,7 +234,7 @@ def _listed(kind: Any) -> Any:
 
 
 @kernel
-def page_directory(chunk: Array, size: int, out: Array) -> int:
+def list_pages(chunk: Array, size: int, out: Array) -> int:
     """Reads the headers of all pages of a column chunk.
 
     Parameters

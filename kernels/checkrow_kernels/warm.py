@@ -12,14 +12,31 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from numba import types
+
 from checkrow_kernels import abi
 from checkrow_kernels.jit import ENABLED
-from checkrow_kernels.pages import WARM
+from checkrow_kernels.page_fixed import read_fixed
+from checkrow_kernels.page_opening import open_chunk
+from checkrow_kernels.page_texts import read_texts
 from checkrow_kernels.place import cache_directory
 
 _MARK = "pages.ready"
 _LOCK = "pages.lock"
 _LOWEST_PRIORITY = 19
+
+_BYTES, _TABLE = types.Array(types.uint8, 1, "C"), types.Array(types.int64, 2, "C")
+_INTS, _SCRATCH, _INT = types.Array(types.int64, 1, "C"), types.Array(types.uint32, 1, "C"), types.int64
+
+WARM = (
+    (open_chunk, (_BYTES, _INT, _TABLE, _BYTES, _INTS, _BYTES, _INTS, _INT)),
+    (read_fixed, (_BYTES, _TABLE, _BYTES, _BYTES, _SCRATCH, _INTS, _BYTES, _BYTES, _INT, _INT)),
+    (
+        read_texts,
+        (_BYTES, _TABLE, _BYTES, _BYTES, _INTS, _SCRATCH, _INTS, _INTS, _BYTES, _BYTES, _INT, _INT),
+    ),
+)
+"""All entry points and the types of their arguments: `function.compile(types)` compiles one ahead, or loads it."""
 
 
 def _directory() -> Path:

@@ -13,7 +13,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from checkrow_kernels import crc, pages, rle, snappy, thrift, words
+from checkrow_kernels import (
+    crc,
+    page_bodies,
+    page_fixed,
+    page_opening,
+    page_state,
+    page_texts,
+    rle,
+    snappy,
+    thrift,
+    words,
+)
 from checkrow_kernels.place import cache_directory
 from tests.conftest import environment
 from tests.kernels import test_pages
@@ -67,12 +78,10 @@ def read_all(chunk: Chunk) -> int:
     done = 0
     while done < chunk.rows:
         rows = min(97, chunk.rows - done)
-        if chunk.form == pages.TEXTS:
+        if chunk.form == page_state.TEXTS:
             chunk.texts(rows, 50)
-        elif len(chunk.fixed(rows)[0]) < rows:
-            pages.as_texts(chunk.state)
-            chunk.form = pages.TEXTS
-            rows = int(chunk.state[pages.NEXT_ROW])
+        else:
+            chunk.fixed(rows)
         done += rows
     return done
 
@@ -84,12 +93,12 @@ def attack(rounds: int) -> tuple[int, int]:
     refused = read = 0
     for number in range(rounds):
         original = sound[number % len(sound)]
-        content = original.chunk[: len(original.chunk) - pages.PADDING].tobytes()
+        content = original.chunk[: len(original.chunk) - thrift.PADDING].tobytes()
         form = original.form
-        if form == pages.TEXTS and rng.random() < 0.5:
-            form = pages.CODES
-        if form == pages.FOUR_BYTES and rng.random() < 0.5:
-            form = pages.WIDENED
+        if form == page_state.TEXTS and rng.random() < 0.5:
+            form = page_state.CODES
+        if form == page_state.FOUR_BYTES and rng.random() < 0.5:
+            form = page_state.WIDENED
         victim = object.__new__(Chunk)
         try:
             victim.open(damaged(content, rng), form, int(original.state[1]), original.optional, original.rows)
@@ -146,7 +155,7 @@ def install_checks() -> None:
             raise IndexError("copy from outside an array")
         selected(source, start, target, back, at, literal)
 
-    for module in (thrift, crc, snappy, rle, pages):
+    for module in (thrift, crc, snappy, rle, page_state, page_bodies, page_fixed, page_texts, page_opening):
         for name in checked.keys() & vars(module).keys():
             setattr(module, name, checked[name])
     rle.store_lanes, snappy.copy_selected = store_lanes, copy_selected
@@ -171,7 +180,7 @@ def test_nothing_outside_an_array_is_touched() -> None:
         "for kind in s.BROKEN: s.test_damage_is_seen(kind)\n"
         "for kind in t.BROKEN: t.test_broken_headers_are_seen(kind)\n"
         "for kind in t.SHORT: t.test_pages_hold_what_they_promise(kind)\n"
-        "for kind in t.CODED: t.test_codes_are_in_the_dictionary(kind, p.pages.EIGHT_BYTES)\n"
+        "for kind in t.CODED: t.test_codes_are_in_the_dictionary(kind, p.page_state.EIGHT_BYTES)\n"
         "for nulls in ('required', 'some', 'last'): p.test_texts(4, nulls); p.test_numbers(9, 'int64', nulls)\n"
     )
     assert done.returncode == 0, done.stderr
@@ -208,23 +217,23 @@ def test_checksums_find_every_changed_byte(version) -> None:
     chunk = Chunk(file)
     count = len(chunk.directory)
     assert count > 3
-    assert pages.check_pages(chunk.chunk, chunk.directory, count) == count
+    assert crc.check_pages(chunk.chunk, chunk.directory, count) == count
     for number in range(count):
         body = body_of(chunk, number)
         assert zlib.crc32(chunk.chunk[body].tobytes()) == chunk.directory[number, thrift.CRC]
         for at in range(body.start, body.stop):
             chunk.chunk[at] ^= 1 << (at & 7)
-            assert pages.check_pages(chunk.chunk, chunk.directory, count) == crc.WRONG_CRC
+            assert crc.check_pages(chunk.chunk, chunk.directory, count) == crc.WRONG_CRC
             chunk.chunk[at] ^= 1 << (at & 7)
 
 
 @pytest.mark.parametrize("length", [0, 1, 15, 16, 17, 31, 32, 33, 1_000, 4_099])
 def test_checksums_equal_zlibs(length) -> None:
-    data = np.random.default_rng(length).integers(0, 256, length + 3 + pages.PADDING).astype(np.uint8)
+    data = np.random.default_rng(length).integers(0, 256, length + 3 + thrift.PADDING).astype(np.uint8)
     directory = np.zeros((1, thrift.FIELDS), np.int64)
     directory[0, [thrift.BODY, thrift.COMPRESSED_BYTES]] = 3, length
     directory[0, thrift.CRC] = zlib.crc32(data[3 : 3 + length].tobytes())
-    assert pages.check_pages(data, directory, 1) == 1
+    assert crc.check_pages(data, directory, 1) == 1
 
 
 def varint(value: int) -> bytes:
@@ -253,9 +262,9 @@ def header(body: int, values: int, extra: bytes = b"", inner: bytes = b"", encod
 
 
 def directory_of(content: bytes) -> int | list[int]:
-    chunk, out = np.zeros(len(content) + pages.PADDING, np.uint8), np.zeros((4, thrift.FIELDS), np.int64)
+    chunk, out = np.zeros(len(content) + thrift.PADDING, np.uint8), np.zeros((4, thrift.FIELDS), np.int64)
     chunk[: len(content)] = np.frombuffer(content, np.uint8)
-    count = pages.page_directory(chunk, len(content), out)
+    count = thrift.list_pages(chunk, len(content), out)
     return count if count < 0 else out[:count, thrift.VALUES].tolist()
 
 
@@ -297,10 +306,10 @@ def test_broken_headers_are_seen(kind) -> None:
 
 
 def plain_chunk(
-    content: bytes, rows: int, form: int = pages.EIGHT_BYTES, *, optional: bool = False, encoding: int = 0
+    content: bytes, rows: int, form: int = page_state.EIGHT_BYTES, *, optional: bool = False, encoding: int = 0
 ) -> Chunk:
     chunk = object.__new__(Chunk)
-    chunk.open(header(len(content), rows, encoding=encoding) + content, form, pages.UNCOMPRESSED, optional, rows)
+    chunk.open(header(len(content), rows, encoding=encoding) + content, form, page_state.UNCOMPRESSED, optional, rows)
     return chunk
 
 
@@ -309,21 +318,21 @@ def levels(content: bytes) -> bytes:
 
 
 SHORT = {
-    "plain numbers": (bytes(15), 2, pages.EIGHT_BYTES, False, rle.TOO_FEW_VALUES),
-    "plain texts": (b"\1\0\0\0a\1\0\0", 2, pages.TEXTS, False, rle.TOO_FEW_VALUES),
-    "a text beyond its page": (b"\2\0\0\0a", 1, pages.TEXTS, False, pages.CORRUPT_VALUES),
-    "no levels": (b"\0\0", 1, pages.EIGHT_BYTES, True, rle.CORRUPT_LEVELS),
-    "levels beyond the page": (b"\x20\0\0\0\2\1" + bytes(8), 1, pages.EIGHT_BYTES, True, rle.CORRUPT_LEVELS),
-    "too few levels": (levels(b"\2\1") + bytes(16), 2, pages.EIGHT_BYTES, True, rle.CORRUPT_LEVELS),
-    "a level of 2": (levels(b"\2\2") + bytes(16), 1, pages.EIGHT_BYTES, True, rle.CORRUPT_LEVELS),
-    "a run of no levels": (levels(b"\0\1" * 9) + bytes(16), 1, pages.EIGHT_BYTES, True, rle.CORRUPT_LEVELS),
+    "plain numbers": (bytes(15), 2, page_state.EIGHT_BYTES, False, rle.TOO_FEW_VALUES),
+    "plain texts": (b"\1\0\0\0a\1\0\0", 2, page_state.TEXTS, False, rle.TOO_FEW_VALUES),
+    "a text beyond its page": (b"\2\0\0\0a", 1, page_state.TEXTS, False, page_state.CORRUPT_VALUES),
+    "no levels": (b"\0\0", 1, page_state.EIGHT_BYTES, True, rle.CORRUPT_LEVELS),
+    "levels beyond the page": (b"\x20\0\0\0\2\1" + bytes(8), 1, page_state.EIGHT_BYTES, True, rle.CORRUPT_LEVELS),
+    "too few levels": (levels(b"\2\1") + bytes(16), 2, page_state.EIGHT_BYTES, True, rle.CORRUPT_LEVELS),
+    "a level of 2": (levels(b"\2\2") + bytes(16), 1, page_state.EIGHT_BYTES, True, rle.CORRUPT_LEVELS),
+    "a run of no levels": (levels(b"\0\1" * 9) + bytes(16), 1, page_state.EIGHT_BYTES, True, rle.CORRUPT_LEVELS),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", SHORT)
 def test_pages_hold_what_they_promise(kind) -> None:
     content, rows, form, optional, status = SHORT[kind]
-    with pytest.raises(Refused, match=pages.STATUS[status]):
+    with pytest.raises(Refused, match=page_state.STATUS[status]):
         read_all(plain_chunk(content, rows, form, optional=optional))
 
 
@@ -340,44 +349,44 @@ CODED = {
 
 def coded_chunk(content: bytes, form: int) -> Chunk:
     """Returns a chunk with three values in its dictionary (0, 1, 2) and two rows in its page."""
-    entries = np.arange(3).tobytes() if form == pages.EIGHT_BYTES else b"\1\0\0\0a\1\0\0\0b\1\0\0\0c"
+    entries = np.arange(3).tobytes() if form == page_state.EIGHT_BYTES else b"\1\0\0\0a\1\0\0\0b\1\0\0\0c"
     page, size = field(1, 5, varint(6)) + field(1, 5, b"\0") + b"\0", varint(2 * len(entries))
     first = field(1, 5, varint(4)) + field(1, 5, size) + field(1, 5, size) + field(4, 12, page) + b"\0"
     whole = first + entries + header(len(content), 2, encoding=8) + content
     chunk = object.__new__(Chunk)
-    chunk.open(whole, form, pages.UNCOMPRESSED, False, 2)
+    chunk.open(whole, form, page_state.UNCOMPRESSED, False, 2)
     return chunk
 
 
 @pytest.mark.parametrize("kind", CODED)
-@pytest.mark.parametrize("form", [pages.EIGHT_BYTES, pages.CODES, pages.TEXTS])
+@pytest.mark.parametrize("form", [page_state.EIGHT_BYTES, page_state.CODES, page_state.TEXTS])
 def test_codes_are_in_the_dictionary(kind, form) -> None:
     content, status = CODED[kind]
-    with pytest.raises(Refused, match=pages.STATUS[status]):
+    with pytest.raises(Refused, match=page_state.STATUS[status]):
         read_all(coded_chunk(content, form))
 
 
 def test_a_last_group_may_be_cut_after_its_last_value() -> None:
     """Some writers do not fill the last group of eight; its whole values are there."""
-    assert coded_chunk(b"\2\3\x09", pages.EIGHT_BYTES).fixed(2)[0].tolist() == [1, 2]
+    assert coded_chunk(b"\2\3\x09", page_state.EIGHT_BYTES).fixed(2)[0].tolist() == [1, 2]
 
 
 def test_more_rows_than_there_are() -> None:
     chunk = plain_chunk(bytes(16), 2)
-    with pytest.raises(Refused, match=pages.STATUS[pages.CHUNK_ENDED]):
+    with pytest.raises(Refused, match=page_state.STATUS[page_state.CHUNK_ENDED]):
         chunk.fixed(3)
 
 
 def test_what_no_honest_chunk_has_is_refused_before_memory_is_taken() -> None:
-    with pytest.raises(Refused, match=pages.STATUS[pages.IMPLAUSIBLE_SIZE]):
+    with pytest.raises(Refused, match=page_state.STATUS[page_state.IMPLAUSIBLE_SIZE]):
         plain = header(8, 2) + bytes(8)
-        object.__new__(Chunk).open(plain, pages.EIGHT_BYTES, pages.UNCOMPRESSED, False, 1)
+        object.__new__(Chunk).open(plain, page_state.EIGHT_BYTES, page_state.UNCOMPRESSED, False, 1)
     huge = bytearray(header(8, 1))
     at = huge.index(b"\x15\x10")
     huge[at : at + 2] = b"\x15" + varint(2 * (2**31 - 1))
-    with pytest.raises(Refused, match=pages.STATUS[pages.IMPLAUSIBLE_SIZE]):
-        object.__new__(Chunk).open(bytes(huge) + bytes(8), pages.EIGHT_BYTES, pages.SNAPPY, False, 1)
-    with pytest.raises(Refused, match=pages.STATUS[pages.MISPLACED_DICTIONARY]):
+    with pytest.raises(Refused, match=page_state.STATUS[page_state.IMPLAUSIBLE_SIZE]):
+        object.__new__(Chunk).open(bytes(huge) + bytes(8), page_state.EIGHT_BYTES, page_state.SNAPPY, False, 1)
+    with pytest.raises(Refused, match=page_state.STATUS[page_state.MISPLACED_DICTIONARY]):
         plain_chunk(b"\1\2\0", 1, encoding=8)
 
 
@@ -386,16 +395,18 @@ def test_arrays_that_are_too_short_are_refused() -> None:
     enough = (chunk.chunk, chunk.directory, chunk.page, chunk.words, chunk.codes)
     out, none = np.empty(16, np.uint8), np.empty(0, np.uint8)
     short = (chunk.chunk, chunk.directory, chunk.page, chunk.words, chunk.codes[:9])
-    assert pages.read_fixed(*enough, chunk.state, out[:15], none, 0, 2) == thrift.BAD_ARGUMENT
-    assert pages.read_fixed(*enough, chunk.state, out, none, 2, 1) == thrift.BAD_ARGUMENT
-    assert pages.read_fixed(*enough, chunk.state, out, none, -1, 1) == thrift.BAD_ARGUMENT
-    assert pages.read_fixed(*short, chunk.state, out, none, 0, 2) == thrift.BAD_ARGUMENT
+    assert page_fixed.read_fixed(*enough, chunk.state, out[:15], none, 0, 2) == thrift.BAD_ARGUMENT
+    assert page_fixed.read_fixed(*enough, chunk.state, out, none, 2, 1) == thrift.BAD_ARGUMENT
+    assert page_fixed.read_fixed(*enough, chunk.state, out, none, -1, 1) == thrift.BAD_ARGUMENT
+    assert page_fixed.read_fixed(*short, chunk.state, out, none, 0, 2) == thrift.BAD_ARGUMENT
     assert (
-        pages.read_fixed(
+        page_fixed.read_fixed(
             chunk.chunk, chunk.directory, chunk.page[:70], chunk.words, chunk.codes, chunk.state.copy(), out, none, 0, 2
         )
-        == pages.PAGE_TOO_LARGE
+        == page_state.PAGE_TOO_LARGE
     )
-    assert pages.read_fixed(chunk.chunk[:-1], *enough[1:], chunk.state.copy(), out, none, 0, 2) == thrift.BAD_ARGUMENT
-    assert pages.page_directory(chunk.chunk, len(chunk.chunk), chunk.directory) == thrift.BAD_ARGUMENT
-    assert pages.read_fixed(*enough, chunk.state, out, none, 0, 2) == 0
+    assert (
+        page_fixed.read_fixed(chunk.chunk[:-1], *enough[1:], chunk.state.copy(), out, none, 0, 2) == thrift.BAD_ARGUMENT
+    )
+    assert thrift.list_pages(chunk.chunk, len(chunk.chunk), chunk.directory) == thrift.BAD_ARGUMENT
+    assert page_fixed.read_fixed(*enough, chunk.state, out, none, 0, 2) == 0

@@ -13,16 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from checkrow_kernels import pages, thrift
+from checkrow_kernels import page_fixed, page_opening, page_state, page_texts, thrift, warm
 from tests.conftest import environment
 
 ROOT = Path(__file__).parents[2]
 FORMS = {
-    "INT32": pages.FOUR_BYTES,
-    "FLOAT": pages.FOUR_BYTES,
-    "INT64": pages.EIGHT_BYTES,
-    "DOUBLE": pages.EIGHT_BYTES,
-    "BYTE_ARRAY": pages.TEXTS,
+    "INT32": page_state.FOUR_BYTES,
+    "FLOAT": page_state.FOUR_BYTES,
+    "INT64": page_state.EIGHT_BYTES,
+    "DOUBLE": page_state.EIGHT_BYTES,
+    "BYTE_ARRAY": page_state.TEXTS,
 }
 
 
@@ -31,8 +31,8 @@ class Refused(Exception):
 
 
 def seen(status: int) -> int:
-    if status < 0 and status not in (pages.TEXTS_FULL, pages.NOT_DICTIONARY):
-        raise Refused(pages.STATUS[status])
+    if status < 0 and status != page_state.TEXTS_FULL:
+        raise Refused(page_state.STATUS[status])
     return status
 
 
@@ -51,62 +51,60 @@ class Chunk:
         )  # fmt: skip
 
     def open(self, content: bytes, form: int, codec: int, optional: bool, rows: int) -> None:
-        self.chunk = np.zeros(len(content) + pages.PADDING, np.uint8)
+        self.chunk = np.zeros(len(content) + thrift.PADDING, np.uint8)
         self.chunk[: len(content)] = np.frombuffer(content, np.uint8)
-        self.form, self.optional, self.rows = form, optional, rows
-        self.directory = np.empty((2, thrift.FIELDS), np.int64)
-        while (count := pages.page_directory(self.chunk, len(content), self.directory)) == thrift.DIRECTORY_FULL:
-            self.directory = np.empty((2 * len(self.directory), thrift.FIELDS), np.int64)
-        self.directory = self.directory[: seen(count)]
-        seen(pages.check_pages(self.chunk, self.directory, count))
-        self.state = pages.begin(count, codec, form, optional)
-        reason = pages.refusal(self.directory, form, codec, optional, rows)
-        if reason not in ("", pages.STATUS[pages.NOT_DICTIONARY]):
-            raise Refused(reason)
-        self.page = np.empty(self.directory[:, thrift.UNCOMPRESSED_BYTES].max(initial=0) + pages.PADDING, np.uint8)
-        self.codes = np.empty(pages.CODES_LENGTH, np.uint32)
-        self.width = 8 if form in (pages.EIGHT_BYTES, pages.WIDENED) else 4
-        has_dictionary = count and self.directory[0, thrift.KIND] == thrift.DICTIONARY_PAGE
-        entries = int(self.directory[0, thrift.VALUES]) if has_dictionary else 0
-        size = int(self.directory[0, thrift.UNCOMPRESSED_BYTES]) if has_dictionary else 0
-        if form in (pages.TEXTS, pages.CODES):
-            self.words, self.word_offsets = np.empty(size + pages.PADDING, np.uint8), np.empty(entries + 1, np.int64)
-            found = pages.load_dictionary_texts(
-                self.chunk, self.directory, self.page, self.state, self.word_offsets, self.words
+        self.optional, self.rows = optional, rows
+        self.state, self.codes = page_state.begin(codec, form, optional), np.empty(page_state.CODES_LENGTH, np.uint32)
+        self.directory, self.word_offsets = np.empty((2, thrift.FIELDS), np.int64), np.empty(1, np.int64)
+        self.page = self.words = np.empty(thrift.PADDING, np.uint8)
+        while True:
+            status = page_opening.open_chunk(
+                self.chunk, len(content), self.directory, self.page, self.word_offsets, self.words, self.state, rows
             )
-        else:
-            self.words = np.empty(entries * self.width, np.uint8)
-            found = pages.load_dictionary(self.chunk, self.directory, self.page, self.state, self.words)
-        assert seen(found) == entries
+            if status == thrift.DIRECTORY_FULL:
+                self.directory = np.empty((2 * len(self.directory), thrift.FIELDS), np.int64)
+            elif status == page_state.BUFFERS_FULL:
+                self.page = np.empty(self.state[page_state.PAGE_BYTES] + thrift.PADDING, np.uint8)
+                self.words = np.empty(self.state[page_state.DICTIONARY_BYTES] + thrift.PADDING, np.uint8)
+                self.word_offsets = np.empty(max(1, self.state[page_state.OFFSETS]), np.int64)
+            else:
+                break
+        assert seen(status) == self.state[page_state.ENTRIES]
+        self.directory = self.directory[: self.state[page_state.PAGES]]
+        self.form = int(self.state[page_state.FORM])
+        self.looked_up = self.words
+        if self.form == page_state.CODES:  # codes are looked up too: here each stands for itself
+            self.looked_up = np.arange(status, dtype=np.int32).view(np.uint8)
+        self.width = 8 if self.form in (page_state.EIGHT_BYTES, page_state.WIDENED) else 4
 
     def fixed(self, rows: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the next rows' values (as unsigned integers) and validity, or fewer before pages without codes."""
+        """Returns the next rows' values (as unsigned integers) and validity."""
         out, valid = np.full(rows * self.width, 0x55, np.uint8), np.full(rows if self.optional else 0, 9, np.uint8)
         nulls = seen(
-            pages.read_fixed(
-                self.chunk, self.directory, self.page, self.words, self.codes, self.state, out, valid, 0, rows
+            page_fixed.read_fixed(
+                self.chunk, self.directory, self.page, self.looked_up, self.codes, self.state, out, valid, 0, rows
             )
         )
-        rows = int(self.state[pages.NEXT_ROW])
-        valid = valid[:rows] if self.optional else np.ones(rows, np.uint8)
+        assert self.state[page_state.NEXT_ROW] == rows
+        valid = valid if self.optional else np.ones(rows, np.uint8)
         assert valid.max(initial=0) <= 1
-        assert (nulls if nulls >= 0 else self.state[pages.NULLS]) == (valid == 0).sum()
-        return out.view(np.uint32 if self.width == 4 else np.uint64)[:rows], valid
+        assert nulls == self.state[page_state.NULLS] == (valid == 0).sum()
+        return out.view(np.uint32 if self.width == 4 else np.uint64), valid
 
     def texts(self, rows: int, room: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns the next rows' offsets, bytes and validity, from an array that grows whenever it is full."""
-        data, offsets = np.empty(room + pages.PADDING, np.uint8), np.zeros(rows + 1, np.int64)
+        data, offsets = np.empty(room + thrift.PADDING, np.uint8), np.zeros(rows + 1, np.int64)
         valid, row, nulls = np.full(rows if self.optional else 0, 9, np.uint8), 0, 0
         while row < rows:
             status = seen(
-                pages.read_texts(
+                page_texts.read_texts(
                     self.chunk, self.directory, self.page, self.words, self.word_offsets, self.codes, self.state,
                     offsets, data, valid, row, rows,
                 )
             )  # fmt: skip
-            row = int(self.state[pages.NEXT_ROW])
-            nulls += int(self.state[pages.NULLS])
-            if status != pages.TEXTS_FULL:
+            row = int(self.state[page_state.NEXT_ROW])
+            nulls += int(self.state[page_state.NULLS])
+            if status != page_state.TEXTS_FULL:
                 break
             data = np.concatenate([data, np.empty(len(data), np.uint8)])
         valid = valid if self.optional else np.ones(rows, np.uint8)
@@ -118,7 +116,7 @@ class Chunk:
         parts = []
         for start in range(0, self.rows, batch):
             rows = min(batch, self.rows - start)
-            if self.form == pages.TEXTS:
+            if self.form == page_state.TEXTS:
                 offsets, data, valid = self.texts(rows, room)
                 buffers = [pa.py_buffer(offsets), pa.py_buffer(data)]
                 kind = (
@@ -220,48 +218,32 @@ def test_texts(layout, nulls) -> None:
 
 @pytest.mark.parametrize("layout", range(len(LAYOUTS)))
 @pytest.mark.parametrize("nulls", ["required", "some", "runs"])
-def test_codes_then_texts(layout, nulls) -> None:
+def test_codes_where_all_pages_have_them(layout, nulls) -> None:
     rng = np.random.default_rng(layout)
     values = np.array(texts(4_000, 300, rng), dtype=object)
     gone = None if nulls == "required" else with_nulls(values, nulls, rng)
     column = pa.array(values, pa.string(), mask=gone)
     file = written(column, nullable=gone is not None, **{**LAYOUTS[layout], "row_group_size": 4_000})
     for batch in (7, 1_000, 131_072):
-        chunk = Chunk(file, form=pages.CODES)
-        pages_of_codes = np.isin(chunk.directory[:, thrift.ENCODING], (2, 8))
+        chunk = Chunk(file, form=page_state.CODES)
         data = chunk.directory[:, thrift.KIND] != thrift.DICTIONARY_PAGE
-        coded_rows = int(chunk.directory[data & pages_of_codes, thrift.VALUES].sum())
-        row, found = 0, []
-        while row < chunk.rows:
-            codes, valid = chunk.fixed(min(batch, chunk.rows - row))
-            assert (codes[valid == 0] == 0xFFFFFFFF).all()
-            offsets, word = chunk.word_offsets, chunk.words
+        all_coded = np.isin(chunk.directory[data, thrift.ENCODING], (2, 8)).all()
+        assert chunk.form == (page_state.CODES if all_coded else page_state.TEXTS)
+        found = []
+        for start in range(0, chunk.rows, batch):
+            rows = min(batch, chunk.rows - start)
+            if chunk.form == page_state.TEXTS:
+                offsets, word, valid = chunk.texts(rows, 100)
+                codes = np.arange(rows)
+            else:
+                codes, valid = chunk.fixed(rows)
+                offsets, word = chunk.word_offsets, chunk.words
+                assert (codes[valid == 0] == 0xFFFFFFFF).all()
             found += [
                 word[offsets[c] : offsets[c + 1]].tobytes().decode() if v else None
                 for c, v in zip(codes.astype(int), valid, strict=True)
             ]
-            row += len(codes)
-            if len(codes) < min(batch, chunk.rows - row + len(codes)):
-                break
-        assert row == coded_rows
-        pages.as_texts(chunk.state)
-        while row < chunk.rows:
-            rows = min(batch, chunk.rows - row)
-            offsets, data_bytes, valid = chunk.texts(rows, 100)
-            found += [
-                data_bytes[offsets[i] : offsets[i + 1]].tobytes().decode() if valid[i] else None for i in range(rows)
-            ]
-            row += rows
         assert found == column.to_pylist()
-
-
-def test_it_is_known_beforehand_whether_all_pages_have_codes() -> None:
-    values = pa.array([f"text {i}" for i in range(5_000)])
-    for limit, wanted in ((600, pages.NOT_DICTIONARY), (1 << 20, 0)):
-        chunk = Chunk(written(values, dictionary_pagesize_limit=limit, write_batch_size=200), form=pages.CODES)
-        assert pages.check_directory(chunk.directory, chunk.state, 5_000) == wanted
-        reason = pages.refusal(chunk.directory, pages.CODES, pages.SNAPPY, True, 5_000)
-        assert reason == (pages.STATUS[wanted] if wanted else "")
 
 
 @pytest.mark.parametrize("layout", range(len(LAYOUTS)))
@@ -273,7 +255,7 @@ def test_decimals_in_four_bytes_become_eight(layout) -> None:
         [None if g else Decimal(int(c)).scaleb(-2) for c, g in zip(cents, gone, strict=True)], pa.decimal128(9, 2)
     )
     file = written(column, store_decimal_as_integer=True, **{**LAYOUTS[layout], "row_group_size": 3_000})
-    values, valid = Chunk(file, form=pages.WIDENED).fixed(3_000)
+    values, valid = Chunk(file, form=page_state.WIDENED).fixed(3_000)
     assert (valid == 0).tolist() == gone.tolist()
     assert values.view(np.int64).tolist() == np.where(gone, 0, cents).tolist()
 
@@ -316,12 +298,12 @@ def test_several_chunks_fill_one_batch() -> None:
         chunk = Chunk(file, group)
         stop = row + chunk.rows
         assert (
-            pages.read_fixed(
+            page_fixed.read_fixed(
                 chunk.chunk, chunk.directory, chunk.page, chunk.words, chunk.codes, chunk.state, out, valid, row, stop
             )
             == 0
         )
-        row = int(chunk.state[pages.NEXT_ROW])
+        row = int(chunk.state[page_state.NEXT_ROW])
     assert out.view(np.int64).tolist() == values.tolist()
 
 
@@ -330,13 +312,12 @@ def test_text_bytes_are_estimated_high_enough(dictionary) -> None:
     rng = np.random.default_rng(3)
     column = pa.array(texts(4_000, 200, rng))
     chunk = Chunk(written(column, use_dictionary=dictionary, data_page_size=3_000, write_batch_size=50))
-    longest = int(np.diff(chunk.word_offsets).max(initial=0))
     total = sum(len(t.encode()) for t in column.to_pylist())
-    estimate = pages.estimate_text_bytes(chunk.directory, chunk.state, longest, 4_000)
+    estimate = page_texts.estimate_text_bytes(chunk.directory, chunk.state, 4_000)
     assert total <= estimate
     chunk.texts(1_500, 10)
     rest = sum(len(t.encode()) for t in column.to_pylist()[1_500:])
-    assert rest <= pages.estimate_text_bytes(chunk.directory, chunk.state, longest, 2_500) < estimate
+    assert rest <= page_texts.estimate_text_bytes(chunk.directory, chunk.state, 2_500) < estimate
 
 
 @pytest.mark.parametrize(
@@ -364,7 +345,7 @@ def test_lineitem_as_tpchgen_writes_it(tmp_path) -> None:
     for column, name in enumerate(source.schema_arrow.names):
         wanted = source.read([name])[name].combine_chunks()
         if pa.types.is_decimal(wanted.type):
-            values, _ = Chunk(file, 0, column, pages.EIGHT_BYTES).fixed(len(wanted))
+            values, _ = Chunk(file, 0, column, page_state.EIGHT_BYTES).fixed(len(wanted))
             assert values.view(np.int64).tolist() == [int(v.scaleb(2)) for v in wanted.to_pylist()]
         else:
             found = Chunk(file, 0, column).array(
@@ -400,5 +381,5 @@ def test_every_entry_point_has_one_signature() -> None:
     rng = np.random.default_rng(6)
     same(written(pa.array(rng.integers(0, 9, 100))), 40)
     same(written(pa.array(["a", None, "b"])), 2)
-    for function, arguments in pages.WARM:
+    for function, arguments in warm.WARM:
         assert function.signatures in ([], [arguments])

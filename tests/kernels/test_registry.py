@@ -74,6 +74,29 @@ def test_every_kernel_is_listed() -> None:
     assert compiled - scalars == listed
 
 
+def test_every_module_is_tested_by_the_table_or_against_another_reader() -> None:
+    table = {
+        "aggregate",
+        "bits",
+        "bounds",
+        "calendar",
+        "group",
+        "hashing",
+        "scatter",
+        "sketch",
+        "sort",
+        "strings",
+        "take",
+    }
+    # The Parquet decoder against pyarrow and zlib (test_pages, test_page_damage, test_snappy), divisions against Python
+    # (tests/compile/test_division.py), words through the tables (test_tables).
+    elsewhere = {"crc", "page_bodies", "page_fixed", "page_opening", "page_state", "page_texts", "rle", "snappy", "thrift",
+                 "division", "words"}  # fmt: skip
+    not_kernels = {"__init__", "jit", "place", "reference", "registry", "warm"}
+    found = {p.stem for p in (ROOT / "kernels" / "checkrow_kernels").glob("*.py")}
+    assert found == table | elsewhere | not_kernels
+
+
 @pytest.mark.parametrize("words", [1, 2, 3])
 def test_group_table_stops_grows_and_goes_on(words) -> None:
     rng = np.random.default_rng(words)

@@ -250,7 +250,9 @@ def test_a_method_that_does_not_type(source) -> None:
 
 def test_a_value_that_does_not_fit(source) -> None:
     made, _ = wrong("finish", "def finish(state):\n    return state + 1000")
-    with pytest.raises(errors.ArithmeticRangeError, match=r"finish\(\) of an aggregator: .*returned a value that does not fit int8"):
+    with pytest.raises(
+        errors.ArithmeticRangeError, match=r"finish\(\) of an aggregator: .*returned a value that does not fit int8"
+    ):
         cr.scan(source).group_by("city").agg(a=made("id")).collect()
 
 

@@ -1,8 +1,8 @@
 """Column chunks of local Parquet files, decoded by our own kernels into arrays.
 
-pyarrow decodes everything; the kernels of `checkrow_kernels.pages` decode flat columns of the common types, encodings
-and codecs, about twice as fast. What they do not take is refused here, before any value is delivered, and read by
-pyarrow: from the footer alone, or once the page headers are known. Both deliver the same values.
+pyarrow decodes everything; our kernels (`checkrow_kernels.page_opening`) decode flat columns of the common types,
+encodings and codecs, about twice as fast. What they do not take is refused here, before any value is delivered, and
+read by pyarrow: from the footer alone, or once the page headers are known. Both deliver the same values.
 """
 
 from __future__ import annotations
@@ -18,19 +18,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from checkrow.errors import CorruptInput
-from checkrow_kernels import pages
-from checkrow_kernels.crc import check_pages
-from checkrow_kernels.thrift import (
-    CRC,
-    DICTIONARY_PAGE,
-    DIRECTORY_FULL,
-    FIELDS,
-    KIND,
-    PADDING,
-    UNCOMPRESSED_BYTES,
-    VALUES,
-    page_directory,
-)
+from checkrow_kernels import page_state as pages
+from checkrow_kernels.page_fixed import read_fixed
+from checkrow_kernels.page_opening import open_chunk
+from checkrow_kernels.page_texts import estimate_text_bytes, read_texts
+from checkrow_kernels.thrift import DIRECTORY_FULL, FIELDS, PADDING
 
 Array = NDArray[Any]
 Encode = Callable[[Array, Array], Array]
@@ -43,17 +35,25 @@ _PAGE_BYTES = 16 << 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chunk:
-    """A column chunk our kernels may take: where it stands, how it is stored, what its values are in NumPy."""
+class Layout:
+    """A column of a file our kernels may take: its place in the footer, and how its values are stored and come out."""
 
     name: str
+    place: int
+    form: int
+    optional: bool
+    dtype: np.dtype[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A column chunk our kernels may take: where it stands and how it is stored."""
+
+    layout: Layout
     offset: int
     size_bytes: int
     rows: int
     codec: int
-    form: int
-    optional: bool
-    dtype: np.dtype[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,37 +66,38 @@ class Decoded:
     is_code: bool = False
 
 
-def chunk_of(
-    group: pq.RowGroupMetaData, schema: pq.ParquetSchema, place: int, field: pa.Field, *, plain: bool
-) -> Chunk | None:
-    """Returns a column chunk, or None when its footer says that pyarrow has to read it.
+def layout_of(schema: pq.ParquetSchema, place: int, field: pa.Field, *, plain: bool) -> Layout | None:
+    """Returns a file's column, or None when its type says that pyarrow has to read it.
 
     Parameters
     ----------
-    group : pyarrow.parquet.RowGroupMetaData
     schema : pyarrow.parquet.ParquetSchema
     place : int
-        The column's number in both.
+        The column's number in it.
     field : pyarrow.Field
         The column as pyarrow would deliver it.
     plain : bool
         Whether a decimal is wanted as the integers it is stored as.
     """
-    column, declared = group.column(place), schema.column(place)
+    declared = schema.column(place)
     flat = declared.max_repetition_level == 0 and declared.max_definition_level <= 1 and declared.path == field.name
-    if not flat or column.compression not in _CODECS or not set(column.encodings) <= _ENCODINGS:
-        return None
-    found = _form(declared, field.type, plain=plain)
+    found = _form(declared, field.type, plain=plain) if flat else None
     if found is None:
+        return None
+    optional = declared.max_definition_level == 1
+    return Layout(name=field.name, place=place, form=found[0], optional=optional, dtype=np.dtype(found[1]))
+
+
+def chunk_of(group: pq.RowGroupMetaData, layout: Layout) -> Chunk | None:
+    """Returns a row group's chunk of a column, or None when its footer says that pyarrow has to read it."""
+    column = group.column(layout.place)
+    if column.compression not in _CODECS or not set(column.encodings) <= _ENCODINGS:
         return None
     start = column.data_page_offset
     if column.has_dictionary_page and column.dictionary_page_offset is not None:
         start = min(start, column.dictionary_page_offset)
-    return Chunk(
-        name=field.name, offset=start, size_bytes=column.total_compressed_size, rows=group.num_rows,
-        codec=_CODECS[column.compression], form=found[0], optional=declared.max_definition_level == 1,
-        dtype=np.dtype(found[1]),
-    )  # fmt: skip
+    size, codec = column.total_compressed_size, _CODECS[column.compression]
+    return Chunk(layout=layout, offset=start, size_bytes=size, rows=group.num_rows, codec=codec)
 
 
 def _form(declared: pq.ColumnSchema, dtype: pa.DataType, *, plain: bool) -> tuple[int, str] | None:
@@ -137,10 +138,10 @@ class Buffers:
         self._held: dict[str, Array] = {}
 
     def room(self, use: str, size_bytes: int) -> Array:
-        """Returns an array with room for so many bytes and PADDING; what stood in it is lost."""
+        """Returns an array with room for so many bytes and PADDING, of whole words; what stood in it is lost."""
         held = self._held.get(use)
         if held is None or len(held) < size_bytes + PADDING:
-            held = self._held[use] = _room(size_bytes + size_bytes // 4 + PADDING)
+            held = self._held[use] = _room(PADDING * (2 + size_bytes * 5 // 4 // PADDING))
         return held
 
 
@@ -171,17 +172,22 @@ class ChunkReader:
 
     def __init__(self, descriptor: int, chunk: Chunk, buffers: Buffers, encode: Encode | None, where: str) -> None:
         self._chunk = chunk
+        self._layout = chunk.layout
         self._buffers = buffers
-        self._encode = encode
         self._where = where
-        self._form = chunk.form
-        self._is_code = False
+        self._dictionary = _NOTHING
         self._bytes = self._read(descriptor)
-        self.refused = self._list_pages()
+        form = self._layout.form if encode is None else pages.CODES
+        self._state = pages.begin(chunk.codec, form, self._layout.optional)
+        status = self._open()
+        self.refused = pages.STATUS[status] if status in pages.REFUSALS else ""
         if not self.refused:
-            if (self._directory[:, CRC] >= 0).any():
-                self._check(check_pages(self._bytes, self._directory, len(self._directory)))
-            self._begin()
+            entries = self._check(status)
+            self._form = int(self._state[pages.FORM])
+            self._codes = buffers.room("codes", 4 * pages.CODES_LENGTH).view(np.uint32)
+            if encode is not None and self._form == pages.CODES:
+                texts = self._offsets[: entries + 1]
+                self._dictionary = encode(texts, self._dictionary[: texts[-1]]).view(np.uint8)
 
     def _read(self, descriptor: int) -> Array:
         """Returns the chunk's bytes."""
@@ -191,56 +197,29 @@ class ChunkReader:
         while done < size:
             got = os.preadv(descriptor, [view[done:]], self._chunk.offset + done)
             if not got:
-                name = self._chunk.name
+                name = self._layout.name
                 raise CorruptInput(f"{self._where} cannot be decoded: the file ends inside column {name!r}")
             done += got
         return out
 
-    def _list_pages(self) -> str:
-        """Reads the page headers; returns why pyarrow has to read the chunk, or nothing."""
-        chunk, room, found = self._chunk, 4 + self._chunk.size_bytes // _PAGE_BYTES, DIRECTORY_FULL
-        while found == DIRECTORY_FULL:
-            table = np.empty((room, FIELDS), np.int64)
-            found = page_directory(self._bytes, chunk.size_bytes, table)
-            room *= 8
-        if found < 0:
-            return pages.STATUS[found]  # whether a header is damaged or new is for pyarrow to say
-        self._directory = table[:found]
-        if self._encode is not None and not self._refusal(pages.CODES):
-            self._form = pages.CODES  # else a dictionary grew too large, and later pages hold texts
-        return self._refusal(self._form)
-
-    def _refusal(self, form: int) -> str:
-        chunk = self._chunk
-        return pages.refusal(self._directory, form, chunk.codec, chunk.optional, chunk.rows)
-
-    def _begin(self) -> None:
-        directory, chunk, buffers = self._directory, self._chunk, self._buffers
-        self._page = buffers.room("page", int(directory[:, UNCOMPRESSED_BYTES].max(initial=0)))
-        self._codes = buffers.room("codes", 4 * pages.CODES_LENGTH).view(np.uint32)
-        self._state = pages.begin(len(directory), chunk.codec, self._form, chunk.optional)
-        has_dictionary = len(directory) > 0 and directory[0, KIND] == DICTIONARY_PAGE
-        entries, size = (int(directory[0, VALUES]), int(directory[0, UNCOMPRESSED_BYTES])) if has_dictionary else (0, 0)
-        shared = (self._bytes, directory, self._page, self._state)
-        self._words, self._offsets = buffers.room("words", size), np.zeros(entries + 1, np.int64)
-        self._dictionary = self._words
-        if self._form not in {pages.CODES, pages.TEXTS}:
-            self._dictionary = buffers.room("dictionary", 8 * entries)
-            if has_dictionary:
-                self._check(pages.load_dictionary(*shared, self._dictionary))
-            return
-        if has_dictionary:
-            self._check(pages.load_dictionary_texts(*shared, self._offsets, self._words))
-        if self._encode is not None and self._form == pages.CODES:
-            self._look_up(self._encode)
-
-    def _look_up(self, encode: Encode) -> None:
-        """Makes codes come out as those of the caller's table, by giving those as the dictionary's values."""
-        mapping = encode(self._offsets, self._words[: self._offsets[-1]])
-        self._dictionary = self._buffers.room("dictionary", mapping.nbytes)
-        self._dictionary[: mapping.nbytes] = mapping.view(np.uint8)
-        pages.as_values(self._state)
-        self._is_code = True
+    def _open(self) -> int:
+        """Lists and checks the pages and loads the dictionary, in buffers that grow as needed; returns the status."""
+        chunk, state, room = self._chunk, self._state, self._buffers.room
+        capacity = 4 + chunk.size_bytes // _PAGE_BYTES
+        while True:
+            table = room("directory", 8 * FIELDS * capacity)[: 8 * FIELDS * capacity]
+            self._directory = table.view(np.int64).reshape(capacity, FIELDS)
+            self._page = room("page", int(state[pages.PAGE_BYTES]))
+            self._offsets = room("offsets", 8 * int(state[pages.OFFSETS])).view(np.int64)
+            self._dictionary = room("dictionary", int(state[pages.DICTIONARY_BYTES]))
+            status = open_chunk(
+                self._bytes, chunk.size_bytes, self._directory, self._page, self._offsets, self._dictionary, state,
+                chunk.rows,
+            )  # fmt: skip
+            if status == DIRECTORY_FULL:
+                capacity *= 8
+            elif status != pages.BUFFERS_FULL:
+                return status
 
     def read(self, rows: int) -> Decoded:
         """Returns the next rows, in arrays of their own.
@@ -250,39 +229,28 @@ class ChunkReader:
         CorruptInput
             If a page is damaged.
         """
-        valid = _room(rows) if self._chunk.optional else _NOTHING
+        valid = _room(rows) if self._layout.optional else _NOTHING
         if self._form == pages.TEXTS:
             return self._texts(rows, valid)
-        wide = self._form in {pages.EIGHT_BYTES, pages.WIDENED}
-        out = _room(rows * (8 if wide else 4))
+        is_code = self._form == pages.CODES
+        dtype = _CODE if is_code else self._layout.dtype
+        out = _room(rows * max(4, dtype.itemsize))
         nulls = self._check(
-            pages.read_fixed(
-                self._bytes,
-                self._directory,
-                self._page,
-                self._dictionary,
-                self._codes,
-                self._state,
-                out,
-                valid,
-                0,
+            read_fixed(
+                self._bytes, self._directory, self._page, self._dictionary, self._codes, self._state, out, valid, 0,
                 rows,
             )
-        )
-        dtype = np.dtype("i4") if self._is_code else self._chunk.dtype
+        )  # fmt: skip
         values = out.view(dtype) if dtype.itemsize >= 4 else out.view("i4").astype(dtype)
-        if self._is_code and nulls:
-            values[valid == 0] = -1
-        return Decoded(values=values, valid=valid if nulls else None, is_code=self._is_code)
+        return Decoded(values=values, valid=valid if nulls else None, is_code=is_code)
 
     def _texts(self, rows: int, valid: Array) -> Decoded:
         offsets = np.zeros(rows + 1, np.int64)
-        longest = int(np.diff(self._offsets).max(initial=0))
-        data = _room(pages.estimate_text_bytes(self._directory, self._state, longest, rows) + PADDING)
+        data = _room(estimate_text_bytes(self._directory, self._state, rows) + PADDING)
         row = nulls = 0
         while True:
-            status = pages.read_texts(
-                self._bytes, self._directory, self._page, self._words, self._offsets, self._codes, self._state,
+            status = read_texts(
+                self._bytes, self._directory, self._page, self._dictionary, self._offsets, self._codes, self._state,
                 offsets, data, valid, row, rows,
             )  # fmt: skip
             nulls += int(self._state[pages.NULLS])
@@ -298,10 +266,11 @@ class ChunkReader:
         """Returns a count; raises CorruptInput for a status."""
         if status < 0:
             what = pages.STATUS.get(status, f"status {status}")
-            raise CorruptInput(f"{self._where} cannot be decoded: column {self._chunk.name!r}: {what}")
+            raise CorruptInput(f"{self._where} cannot be decoded: column {self._layout.name!r}: {what}")
         return status
 
 
+_CODE = np.dtype(np.int32)
 _NOTHING = np.empty(0, np.uint8)
 
 

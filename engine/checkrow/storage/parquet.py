@@ -22,7 +22,7 @@ from checkrow.errors import CorruptInput, PermissionRefused
 from checkrow.expressions import types
 from checkrow.expressions.nodes import Scalar
 from checkrow.plan.source import ColumnRange, RowGroup
-from checkrow.storage.chunks import Buffers, ChunkReader, Decoded, Encode, chunk_of
+from checkrow.storage.chunks import Buffers, ChunkReader, Decoded, Encode, Layout, chunk_of, layout_of
 from checkrow.storage.footer import PlainFooter, plain_footer
 
 Opened = Any  # a path or a binary file object, as `pyarrow.parquet` takes them
@@ -214,14 +214,10 @@ class ParquetReader:
         """Returns readers of the columns that our own kernels take."""
         if self._descriptor is None:
             return {}
-        metadata, where = self._file.metadata, f"{self._name}, row group {row_group}"
-        group, readers = metadata.row_group(row_group), {}
-        for name in self._columns:
-            field, wanted = self._schema.field(name), self._dtypes[name]
-            plain = types.is_decimal(wanted) and not types.is_wide(wanted)
-            if name not in self._places or (types.type_text(field.type) != wanted and name not in self.unscaled):
-                continue
-            chunk = chunk_of(group, metadata.schema, self._places[name], field, plain=plain)
+        group, readers = self._file.metadata.row_group(row_group), {}
+        where = f"{self._name}, row group {row_group}"
+        for name, layout in self._layouts.items():
+            chunk = chunk_of(group, layout)
             if chunk is None:
                 continue
             reader = ChunkReader(self._descriptor, chunk, self._buffers[name], self._encoders.get(name), where)
@@ -230,10 +226,18 @@ class ParquetReader:
         return readers
 
     @cached_property
-    def _places(self) -> dict[str, int]:
-        """Numbers of the flat columns in the footer, by name."""
-        schema = self._file.metadata.schema
-        return {schema.column(j).path: j for j in range(len(schema))}
+    def _layouts(self) -> dict[str, Layout]:
+        """The columns that our own kernels may take, by name."""
+        schema, found = self._file.metadata.schema, {}
+        places = {schema.column(j).path: j for j in range(len(schema))}
+        for name in self._columns:
+            field, wanted = self._schema.field(name), self._dtypes[name]
+            plain = types.is_decimal(wanted) and not types.is_wide(wanted)
+            if name in places and (types.type_text(field.type) == wanted or name in self.unscaled):
+                layout = layout_of(schema, places[name], field, plain=plain)
+                if layout is not None:
+                    found[name] = layout
+        return found
 
     def _decoded(self, row_group: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
         """Yields some columns of a row group as pyarrow decodes them."""
