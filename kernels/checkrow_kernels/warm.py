@@ -1,4 +1,4 @@
-"""Compiling the page decoder ahead of its use: it takes half a minute cold, so no run waits for it.
+"""Compiling the page decoder ahead of its use: it takes some ten seconds cold, so no run waits for it.
 
 `python -m checkrow_kernels.warm` does it once per user, host and version of this package, at the lowest priority.
 """

@@ -1,4 +1,4 @@
-"""Column chunks decoded by `pages` equal what pyarrow reads of the same file, however they were written and are taken."""
+"""Column chunks as the page decoder reads them equal what pyarrow reads of the same file, however they were written and are taken."""
 
 from __future__ import annotations
 

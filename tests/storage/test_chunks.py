@@ -128,6 +128,16 @@ def test_a_file_cut_short_under_the_reader(tmp_path: Path) -> None:
     reader.close()
 
 
+def test_chunks_that_are_too_large_to_be_read_whole_go_to_pyarrow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, table = tmp_path / "t.parquet", pa.table({"x": pa.array(range(5_000))})
+    pq.write_table(table, path)
+    monkeypatch.setattr(chunks, "MOST_BYTES", 1_000)
+    monkeypatch.setattr(chunks.ChunkReader, "read", None)
+    assert [x for b in delivered(path, table, (), own=True) for x in b["x"].to_pylist()] == list(range(5_000))
+
+
 def test_a_run_gives_the_same_with_either_decoder(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = (
         cr.scan(source)

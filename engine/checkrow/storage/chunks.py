@@ -32,6 +32,8 @@ _ENCODINGS = {"PLAIN", "RLE", "BIT_PACKED", "PLAIN_DICTIONARY", "RLE_DICTIONARY"
 _UNITS = {"s": "", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _PAGE_BYTES = 16 << 10
 """A page is rarely smaller; how many pages a chunk of some size may have is guessed from it."""
+MOST_BYTES = 64 << 20
+"""A chunk is read whole; larger ones are left to pyarrow, and so are sizes that a damaged footer makes up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +99,8 @@ def chunk_of(group: pq.RowGroupMetaData, layout: Layout) -> Chunk | None:
     if column.has_dictionary_page and column.dictionary_page_offset is not None:
         start = min(start, column.dictionary_page_offset)
     size, codec = column.total_compressed_size, _CODECS[column.compression]
+    if start < 0 or not 0 <= size <= MOST_BYTES:
+        return None
     return Chunk(layout=layout, offset=start, size_bytes=size, rows=group.num_rows, codec=codec)
 
 
