@@ -123,7 +123,7 @@ def test_row_kernels(tmp_path: Path, way: str) -> None:
 
 
 def test_sums_of_kernels_and_aggregators(tmp_path: Path, way: str) -> None:
-    @FEW
+    @settings(FEW, max_examples=EXAMPLES // 4)
     @given(tables(), st.sampled_from([("k1",), ("k1", "k2"), ()]))
     def check(table: pa.Table, keys: tuple[str, ...]) -> None:
         rows = scanned(table, tmp_path)

@@ -316,3 +316,13 @@ def test_the_upper_half_of_uint64_can_be_asked_for(tmp_path) -> None:
     assert rows.filter(col("u") >= 2**63).collect()["u"].to_pylist() == [2**63, 2**64 - 1]
     with pytest.raises(errors.PlanError, match="does not fit 64 bits"):
         rows.filter(col("u") > 2**64)
+
+
+def test_two_columns_of_one_name_in_a_later_file(tmp_path) -> None:
+    pq.write_table(pa.table({"a": [1], "b": [2]}), tmp_path / "0.parquet")
+    twice = pa.table([pa.array([1]), pa.array([2]), pa.array([3])], names=["a", "b", "a"])
+    pq.write_table(twice, tmp_path / "1.parquet")
+    rows = cr.scan(str(tmp_path))
+    with pytest.raises(errors.SchemaError, match=r"1.parquet has two columns named 'a'"):
+        rows.collect()
+    assert rows.select("b").collect()["b"].to_pylist() == [2, 2]

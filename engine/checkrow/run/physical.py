@@ -149,6 +149,9 @@ def open_source(options: dict[str, str | int | float | bool | None]) -> Callable
         try:
             return open_input(file.url, options)
         except FileNotFoundError:
-            raise InputChanged(f"the source file {file.url} was removed while the run needed it") from None
+            raise InputChanged(
+                f"the source file {file.url} was removed while the run needed it; restore it, or run again with "
+                "--recompute (recompute=True) to read what is there now"
+            ) from None
 
     return opener

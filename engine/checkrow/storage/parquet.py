@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from checkrow.errors import CorruptInput, PermissionRefused
+from checkrow.errors import CorruptInput, PermissionRefused, SchemaError
 from checkrow.expressions import types
 from checkrow.expressions.nodes import Scalar
 from checkrow.plan.source import ColumnRange, RowGroup
@@ -64,9 +64,15 @@ def read_row_groups(
     ------
     CorruptInput
         If the file is not a complete Parquet file.
+    SchemaError
+        If it has two columns of one of the names.
     """
     metadata = _open(opened, name).metadata
-    places = {metadata.schema.column(j).path: j for j in range(metadata.num_columns)}
+    paths = [metadata.schema.column(j).path for j in range(metadata.num_columns)]
+    places = {path: j for j, path in enumerate(paths)}
+    twice = next((c for c in columns if paths.count(c) > 1), None)
+    if twice is not None:
+        raise SchemaError(f"{name} has two columns named {twice!r}; rename one")
     return tuple(
         _row_group(metadata.row_group(i), places, columns, ranged, dtypes) for i in range(metadata.num_row_groups)
     )
