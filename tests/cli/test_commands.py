@@ -10,9 +10,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import checkrow as cr
 from checkrow.cli.main import run_cli
 from checkrow.errors import CheckrowError
 
@@ -264,3 +266,36 @@ def test_a_signal_stops_at_a_task_boundary_and_the_run_resumes(source, tmp_path,
     result = json.loads(done.stdout)
     assert (result["status"], result["run"]) == ("committed", run)
     assert result["metrics"]["tasks_reused"] == kept
+
+
+BAD_ROWS = """
+import pyarrow as pa
+import checkrow as cr
+
+@cr.row_kernel(returns=pa.int64())
+def share(x, z):
+    return x // z
+
+@cr.job(name="shares", bad_rows=cr.BadRows("null", max_rows=ALLOWED))
+def shares(*, source: str, target: str):
+    return cr.scan(source).map(share).plan_parquet(target)
+"""
+
+
+def test_a_job_says_how_many_rows_its_kernels_failed_on(capsys, tmp_path) -> None:
+    pq.write_table(pa.table({"x": [8, 9, 10], "z": [2, 0, 0]}), tmp_path / "in.parquet")
+    for allowed, wanted in ((1, 1), (1, 1), (2, 0)):  # the second finds all tasks done, and still too many bad rows
+        (tmp_path / "shares.py").write_text(BAD_ROWS.replace("ALLOWED", str(allowed)))
+        call = (
+            "run",
+            f"{tmp_path}/shares.py:shares",
+            "-p",
+            f"source={tmp_path}/in.parquet",
+            "-p",
+            f"target={tmp_path}/out",
+        )
+        code, _, err = cli(capsys, *call)
+        assert code == wanted
+        assert ("failed on 2 rows; of 3 rows read, 1 are allowed" in err) == (allowed == 1)
+    assert "nulled" in err
+    assert cr.scan(str(tmp_path / "out")).collect()["share"].to_pylist() == [4, None, None]

@@ -145,14 +145,25 @@ def _run_table(result: Run) -> Table | str:
 
 
 def steps_table(title: str, steps: Any) -> Table:
-    """Returns steps as a table."""
+    """Returns steps as a table; rows in which null stands for a kernel's result have a column where there are any."""
     table = Table(title=title, title_justify="left")
-    for head in ("step", "rows in", "rows out", "filtered", "tasks", "done before", "seconds"):
+    nulled = any(s.rows_nulled for s in steps)
+    heads = (
+        "step",
+        "rows in",
+        "rows out",
+        "filtered",
+        *(["nulled"] if nulled else []),
+        "tasks",
+        "done before",
+        "seconds",
+    )
+    for head in heads:
         table.add_column(head, justify="left" if head == "step" else "right")
     for s in steps:
         table.add_row(
-            s.name, f"{s.rows_in:,}", f"{s.rows_out:,}", f"{s.rows_filtered:,}", f"{s.tasks:,}",
-            f"{s.tasks_reused:,}", f"{s.seconds:.2f}",
+            s.name, f"{s.rows_in:,}", f"{s.rows_out:,}", f"{s.rows_filtered:,}",
+            *([f"{s.rows_nulled:,}"] if nulled else []), f"{s.tasks:,}", f"{s.tasks_reused:,}", f"{s.seconds:.2f}",
         )  # fmt: skip
     return table
 

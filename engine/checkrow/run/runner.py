@@ -252,7 +252,8 @@ class _Writing:
                 listener=listener, clock=self._options.clock, new_id=self._options.new_id,
                 interrupts=self._interrupts, workspace=self._root.control, recorded=True,
                 checkpoint_interval_s=self._options.checkpoint_interval_s,
-                bad_rows=plan.bad_rows, rows_read=plan.rows_total - plan.rows_pruned,
+                # Limits are those of this call: they identify nothing, and may be raised for a run that broke them.
+                bad_rows=self._plan.bad_rows, rows_read=plan.rows_total - plan.rows_pruned,
             )  # fmt: skip
             listener(RunStarted(run=record.run, job=record.job, stages=len(plan.stages), resumed=resumed))
             try:

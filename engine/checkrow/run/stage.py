@@ -129,6 +129,9 @@ class StageDriver:
         failure = self._loop(progress, inputs)
         if failure is not None:
             raise self._typed(*failure)
+        refused = self._too_many_bad_rows(())
+        if refused is not None:
+            raise refused
         if driving.interrupts.pending is not None:
             raise driving.interrupts.answer(driving.run if driving.recorded else None)
         self._finished(driving.clock.monotonic_s() - started)
@@ -157,18 +160,18 @@ class StageDriver:
             if done.task not in progress.done:
                 self._take(done.result)
             progress = lifecycle.finish(progress, done.task)
-            if failure is None and (refused := self._too_many_bad_rows(done.result)) is not None:
+            if failure is None and (refused := self._too_many_bad_rows(done.result.failures)) is not None:
                 failure = (done.task, refused)
                 progress = lifecycle.drain(progress)
 
-    def _too_many_bad_rows(self, newest: TaskResult) -> KernelRowError | None:
-        """Returns the error when kernels failed on more rows than the run allows."""
+    def _too_many_bad_rows(self, newest: Sequence[str]) -> KernelRowError | None:
+        """Returns the error when kernels failed on more rows than the run allows, in tasks done before too."""
         policy = self._driving.bad_rows
         allowed = policy.allowed(self._driving.rows_read)
         bad = sum(r.accounting.rows_nulled for r in self.outcome.results.values())
         if allowed is None or bad <= allowed:
             return None
-        first = f" The last task began with: {newest.failures[0]}." if newest.failures else ""
+        first = f" The last task began with: {newest[0]}." if newest else ""
         return KernelRowError(
             f"kernels failed on {bad} rows; of {self._driving.rows_read} rows read, {allowed} are allowed "
             f"(max_rows={policy.max_rows}, max_share={policy.max_share}).{first} Nothing was committed"
