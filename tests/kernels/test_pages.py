@@ -246,6 +246,31 @@ def test_codes_where_all_pages_have_them(layout, nulls) -> None:
         assert found == column.to_pylist()
 
 
+@pytest.mark.parametrize("use_dictionary", [True, False])
+@pytest.mark.parametrize("form", [page_state.EIGHT_BYTES, page_state.CODES, page_state.TEXTS])
+def test_buffers_of_the_lengths_asked_for_are_enough_and_shorter_ones_are_not(use_dictionary, form) -> None:
+    numbers = form == page_state.EIGHT_BYTES
+    values = pa.array(range(900)) if numbers else pa.array([f"text {i}" for i in range(900)])
+    chunk = Chunk(written(values, use_dictionary=use_dictionary), form=form)
+    arrays = {
+        "page": chunk.page,
+        "offsets": chunk.word_offsets[: chunk.state[page_state.OFFSETS]],
+        "dictionary": chunk.words,
+    }
+
+    def status(**shorter: np.ndarray) -> int:
+        return page_opening.open_chunk(
+            chunk.chunk, len(chunk.chunk) - thrift.PADDING, chunk.directory, *{**arrays, **shorter}.values(), chunk.state,
+            chunk.rows,
+        )  # fmt: skip
+
+    assert status() == chunk.state[page_state.ENTRIES] == (900 if use_dictionary else 0)
+    for name, array in arrays.items():
+        if len(array):
+            assert status(**{name: array[:-1]}) == page_state.BUFFERS_FULL
+            assert chunk.state[page_state.ENTRIES] == 0
+
+
 @pytest.mark.parametrize("layout", range(len(LAYOUTS)))
 def test_decimals_in_four_bytes_become_eight(layout) -> None:
     rng = np.random.default_rng(layout)
