@@ -129,6 +129,25 @@ def picky(id):  # noqa: A002  # the column's name
     return id
 
 
+@cr.group_kernel(returns={"q": pa.int64()}, nulls={"small": 0})
+def total(id, small):  # noqa: A002  # the column's name
+    return (id // small).sum()
+
+
+@pytest.mark.usefixtures("many_partitions", "many_slices")
+def test_quarantined_rows_are_bit_equal(source, where) -> None:
+    keep = cr.BadRows("quarantine")
+    for number, ds in enumerate((cr.scan(source).group_by("city").apply(total), cr.scan(source).map(picky))):
+        wanted = ds.write_parquet(f"wanted{number}", bad_rows=keep, limits=cr.Limits(threads=1))
+        found = ds.write_parquet(f"found{number}", bad_rows=keep, **where)
+        assert found.rows_quarantined == wanted.rows_quarantined > 0
+        bad = [
+            cr.scan(f"{name}{number}", output="quarantine").drop("_run", "_instance").collect()
+            for name in ("wanted", "found")
+        ]
+        assert bad[0].equals(bad[1])
+
+
 def test_nothing_finished_is_done_twice(source, where) -> None:
     plan = grouped(source).plan_parquet("out", key="k").with_target_bytes(4_000)
     first = plan.run(checkpoint_interval_s=0, **where)

@@ -145,25 +145,16 @@ def _run_table(result: Run) -> Table | str:
 
 
 def steps_table(title: str, steps: Any) -> Table:
-    """Returns steps as a table; rows in which null stands for a kernel's result have a column where there are any."""
+    """Returns steps as a table; rows on which a kernel failed have a column where there are any."""
     table = Table(title=title, title_justify="left")
-    nulled = any(s.rows_nulled for s in steps)
-    heads = (
-        "step",
-        "rows in",
-        "rows out",
-        "filtered",
-        *(["nulled"] if nulled else []),
-        "tasks",
-        "done before",
-        "seconds",
-    )
-    for head in heads:
+    bad = [name for name in ("nulled", "quarantined") if any(getattr(s, f"rows_{name}") for s in steps)]
+    for head in ("step", "rows in", "rows out", "filtered", *bad, "tasks", "done before", "seconds"):
         table.add_column(head, justify="left" if head == "step" else "right")
     for s in steps:
         table.add_row(
             s.name, f"{s.rows_in:,}", f"{s.rows_out:,}", f"{s.rows_filtered:,}",
-            *([f"{s.rows_nulled:,}"] if nulled else []), f"{s.tasks:,}", f"{s.tasks_reused:,}", f"{s.seconds:.2f}",
+            *(f"{getattr(s, f'rows_{name}'):,}" for name in bad), f"{s.tasks:,}", f"{s.tasks_reused:,}",
+            f"{s.seconds:.2f}",
         )  # fmt: skip
     return table
 
@@ -213,20 +204,22 @@ def dataset_log(url: str, *, json: bool) -> None:
             [
                 {
                     "number": r.number, "run": r.run, "job": r.job, "mode": r.mode, "generation": r.generation,
+                    "output": output,
                     "rows": c.rows, "files_added": len(c.adds), "files_removed": len(c.removes),
                     "committed_at": r.committed_at,
                 }
                 for r in records
-                for c in r.outputs.values()
+                for output, c in r.outputs.items()
             ]
         )  # fmt: skip
         return
     table = Table(title=f"commits of {url}", title_justify="left")
-    for head in ("number", "committed at", "job", "run", "mode", "rows", "files added", "removed"):
+    for head in ("number", "committed at", "job", "run", "mode", "output", "rows", "files added", "removed"):
         table.add_column(head)
     for r in records:
-        for c in r.outputs.values():
-            row = (r.number, r.committed_at[:19], r.job, r.run, r.mode, f"{c.rows:,}", len(c.adds), len(c.removes))
+        for output, c in r.outputs.items():
+            counts = (f"{c.rows:,}", len(c.adds), len(c.removes))
+            row = (r.number, r.committed_at[:19], r.job, r.run, r.mode, output, *counts)
             table.add_row(*(str(x) for x in row))
     to_person(table)
 
@@ -238,7 +231,8 @@ def dataset_verify(url: str, *, json: bool) -> None:
         to_stdout({name: getattr(verdict, name) for name in type(verdict).__slots__})
     else:
         to_person(
-            f"snapshot {verdict.snapshot}: {verdict.files:,} files, {verdict.rows:,} rows, {verdict.size_bytes:,} bytes"
+            f"snapshot {verdict.snapshot}: {verdict.files:,} files, {verdict.rows:,} rows, "
+            f"{verdict.rows_quarantined:,} quarantined, {verdict.size_bytes:,} bytes"
         )
     if verdict.problems:
         raise CheckFailed(f"{url}: {len(verdict.problems)} problems. " + "; ".join(verdict.problems[:5]))

@@ -21,7 +21,7 @@ def unknown_column(name: str, known: Iterable[str]) -> SchemaError:
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-    return SchemaError(f"there is no column {name!r}{hint} Columns: {listed}")
+    return SchemaError(f"there is no column {name!r}{hint}. Columns: {listed}")
 
 
 def field_of(schema: Schema, name: str) -> Field:

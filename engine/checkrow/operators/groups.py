@@ -11,24 +11,28 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from checkrow.compile.cache import DriverCache
 from checkrow.compile.driver import DONE, FULL, Driver
 from checkrow.compile.groups import WRONG_LENGTH, WRONG_ROWS, array_arguments, group_driver
 from checkrow.expressions import types
+from checkrow.expressions.expression import render
+from checkrow.expressions.nodes import Node
 from checkrow.kernels.group import EXPAND, MAP, REDUCE
 from checkrow.operators.arrow import to_arrow
 from checkrow.operators.bad_rows import BadRowKeeper
 from checkrow.operators.batch import Origin, frozen
 from checkrow.operators.column import Column, Columns
+from checkrow.operators.described import described
 from checkrow.operators.drive import KernelFailed, drive
 from checkrow.operators.fuse import scalar_arguments
 from checkrow.operators.grouping import GroupTable
 from checkrow.operators.key_columns import KeyColumns
 from checkrow.operators.keys import pack
 from checkrow.operators.order import order_words, rows_in_order
-from checkrow.plan.groups import Grouping
+from checkrow.plan.groups import ORIGIN, Grouping
 from checkrow_kernels.sort import group_starts
 from checkrow_kernels.take import take
 
@@ -78,7 +82,7 @@ class GroupCaller:
             return
         rows = Columns.concat(filled)
         groups = self._group(rows)
-        yield from self._drive(groups, self._arrays(rows, groups), self._forbidden(rows, groups))
+        yield from self._drive(rows, groups)
 
     # -- groups -------------------------------------------------------------------------------------------------------
 
@@ -138,9 +142,9 @@ class GroupCaller:
                 found.setdefault(group, KernelFailed(group, self._spec, "NullForbidden", what))
         return found
 
-    def _drive(self, groups: _Groups, arrays: list[Array], forbidden: dict[int, KernelFailed]) -> Iterator[Columns]:
+    def _drive(self, rows: Columns, groups: _Groups) -> Iterator[Columns]:
         """Yields pieces of output; between two of them stand groups on which the kernel failed."""
-        spec = self._spec
+        spec, arrays, forbidden = self._spec, self._arrays(rows, groups), self._forbidden(rows, groups)
         self._make_room(max(groups.largest, spec.max_rows or 0) if spec.shape != REDUCE else 1)
         state = np.zeros(1, np.int64)
         group = 0
@@ -156,11 +160,11 @@ class GroupCaller:
             state[0] = 0
             failed = failed or forbidden.get(group)
             if failed is not None:
-                self._take(groups, failed)
+                self._take(rows, groups, failed)
                 yield from self._null(groups, failed.row)
                 group = failed.row + 1
 
-    def _take(self, groups: _Groups, failed: KernelFailed) -> None:
+    def _take(self, rows: Columns, groups: _Groups, failed: KernelFailed) -> None:
         """Notes a group on which the kernel failed; raises the error for the user if it ends the run."""
         place = self._place(groups, failed.row)
         if self._keeper.ends:
@@ -168,8 +172,20 @@ class GroupCaller:
             if failed.reason == "IndexError" and self._spec.shape == EXPAND:
                 hint = "; `out` has room for as many rows as the group has, or for max_rows="
             raise failed.located(place, hint) from None
-        rows = int(groups.starts[failed.row + 1] - groups.starts[failed.row])
-        self._keeper.note(Origin(place.rstrip(":")), 0, failed, rows=rows)
+        members = groups.rows[groups.starts[failed.row] : groups.starts[failed.row + 1]]
+        tracked = ORIGIN in rows.names
+        origins = rows[ORIGIN].values[members] if tracked else None
+        values = tuple(self._described(rows, members)) if self._keeper.keeps and not tracked else ()
+        self._keeper.note(Origin(place.rstrip(":")), 0, failed, rows=len(members), origins=origins, values=values)
+
+    def _described(self, rows: Columns, members: Array) -> list[str]:
+        """Returns the rows of a group as JSON: what travelled of them, under the names of expressions."""
+        columns = {n: to_arrow(rows[n].take(members)) for n, _ in self._grouping.keys}
+        columns |= {render(n): to_arrow(rows[self._grouping.column_of(n)].take(members)) for n in self._spec_nodes()}
+        return described(pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns)))
+
+    def _spec_nodes(self) -> tuple[Node, ...]:
+        return (*(o.node for o in self._grouping.order), *self._grouping.call.args)
 
     def _null(self, groups: _Groups, group: int) -> Iterator[Columns]:
         """Yields nulls for a group: for it as a whole, for each of its rows, or none where any number is right."""

@@ -86,6 +86,18 @@ def filtered(batch: Batch, predicates: tuple[Node, ...], cache: DriverCache, kee
     return batch
 
 
+def screened(
+    batch: Batch, predicates: tuple[Node, ...], nodes: tuple[Node, ...], cache: DriverCache, keeper: BadRowKeeper
+) -> Batch:
+    """Returns the rows that meet all conditions and on which no kernel in some nodes fails."""
+    kept = filtered(batch, predicates, cache, keeper)
+    marks = Marks(kept.rows)
+    evaluator = Evaluator(kept.arrow, kernel_caller(cache, kept, keeper, marks))
+    for node in nodes if kept.rows else ():
+        evaluator.array(node)
+    return kept if marks.good is None else kept.selected(pa.array(marks.good))
+
+
 class _Outputs:
     """The arrays a row driver writes: row numbers, and per output its values and, where it may be null, validity."""
 

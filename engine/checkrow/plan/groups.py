@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from checkrow.errors import KernelTypeError, PlanError
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelCall, Node, OrderKey
 from checkrow.expressions.typing import kernel_argument, resolve
 from checkrow.plan.aggregates import group_key
+
+ORIGIN = "#origin"
+"""Travels beside a row when a kernel's failure must lead back to it: what `origin_of` gives."""
+_ROW_BITS = 40
+
+
+def origin_of(task: int, row: int) -> int:
+    """Returns where a row was read as one number: the task of the first stage, and the row among those it reads."""
+    return task << _ROW_BITS | row
+
+
+def places_of(origins: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Returns the tasks and rows of origins."""
+    return origins >> _ROW_BITS, origins & (1 << _ROW_BITS) - 1
 
 
 class Grouping(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,12 +14,12 @@ from checkrow.events import Listener, StageFinished, StageStarted, TaskFinished
 from checkrow.operators.exchange import ExchangeOutput, MemoryExchange
 from checkrow.plan.bad_rows import BadRows
 from checkrow.plan.slices import Task
-from checkrow.plan.stages import ExchangeSink, GroupSource, MergeSource, ParquetSink, ScatterSink, Stage
+from checkrow.plan.stages import ExchangeSink, GroupSource, MergeSource, ParquetSink, ScanSource, ScatterSink, Stage
 from checkrow.run import lifecycle
 from checkrow.run.executor import Executor
 from checkrow.run.interrupt import Interrupts
 from checkrow.run.task import TaskResult, TaskSpec, persist_exchange, trimmed
-from checkrow.storage.manifest import TaskManifest
+from checkrow.storage.manifest import StagedOutput, TaskManifest
 from checkrow.storage.store import PosixStore
 
 CHECKPOINT_INTERVAL_S = 60.0
@@ -43,14 +43,31 @@ class Driving:
     limit: int | None = None
     bad_rows: BadRows = field(default_factory=BadRows)
     rows_read: int = 0
+    instance: str = ""
+    source_options: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundBad:
+    """On how many rows kernels failed, in some stages, and the staged files that they left for."""
+
+    rows: int = 0
+    quarantine: tuple[StagedOutput, ...] = ()
 
 
 @dataclass(slots=True)
 class StageOutcome:
-    """What the tasks of a stage left, by task number."""
+    """What the tasks of a stage left, by task number; `before` is what the stages before it found bad."""
 
     results: dict[int, TaskResult] = field(default_factory=dict)
     reused: int = 0
+    before: FoundBad = field(default_factory=FoundBad)
+
+    def found_bad(self) -> FoundBad:
+        """Returns what this stage and those before it found bad."""
+        results = [self.results[n] for n in sorted(self.results)]
+        rows = self.before.rows + sum(r.accounting.rows_bad for r in results)
+        return FoundBad(rows=rows, quarantine=(*self.before.quarantine, *(f for r in results for f in r.quarantine)))
 
     def exchanges(self) -> list[ExchangeOutput | str]:
         """Returns the exchange outputs in task order: that order decides float sums."""
@@ -87,11 +104,13 @@ class StageDriver:
         Valid manifests of tasks that an earlier process finished.
     generations : dict of int to int
         Generation for the manifests of tasks whose earlier manifest is not valid any more.
+    before : FoundBad
+        What the stages before it found.
     """
 
     def __init__(
         self, driving: Driving, stage: Stage, tasks: Sequence[Task], bits: int, *, fused: bool,
-        known: dict[int, TaskManifest], generations: dict[int, int],
+        known: dict[int, TaskManifest], generations: dict[int, int], before: FoundBad,
     ) -> None:  # fmt: skip
         self._driving = driving
         self._stage = stage
@@ -99,7 +118,7 @@ class StageDriver:
         self._bits = bits
         self._fused = fused
         self._generations = generations
-        self.outcome = StageOutcome(reused=len(known))
+        self.outcome = StageOutcome(reused=len(known), before=before)
         for number, manifest in known.items():
             self.outcome.results[number] = _from_manifest(manifest, driving.workspace)
         self._specs: dict[int, TaskSpec] = {}
@@ -168,7 +187,7 @@ class StageDriver:
         """Returns the error when kernels failed on more rows than the run allows, in tasks done before too."""
         policy = self._driving.bad_rows
         allowed = policy.allowed(self._driving.rows_read)
-        bad = sum(r.accounting.rows_nulled for r in self.outcome.results.values())
+        bad = self.outcome.found_bad().rows
         if allowed is None or bad <= allowed:
             return None
         first = f" The last task began with: {newest[0]}." if newest else ""
@@ -194,7 +213,8 @@ class StageDriver:
             slice_id=self._tasks[number].slice_id(),
             generation=self._generations.get(number, 1), dataset=driving.dataset, fingerprint=driving.fingerprint,
             control=None if driving.workspace is None else str(driving.workspace), durable=durable,
-            recorded=driving.recorded, bad_rows=driving.bad_rows.action,
+            recorded=driving.recorded, bad_rows=driving.bad_rows.action, instance=driving.instance,
+            source_options={} if isinstance(stage.source, ScanSource) else driving.source_options,
         )  # fmt: skip
         self._specs[number] = spec
         return spec
@@ -207,6 +227,7 @@ class StageDriver:
                 run=driving.run, stage=result.stage, task=result.task, rows_in=result.accounting.rows_in,
                 rows_out=result.accounting.rows_out, size_bytes=result.size_bytes, seconds=round(result.seconds, 6),
                 durable=result.durable, rows_nulled=result.accounting.rows_nulled,
+                rows_quarantined=result.accounting.rows_quarantined,
             )
         )  # fmt: skip
         if result.exchange is not None and driving.recorded:
@@ -218,10 +239,12 @@ class StageDriver:
         """Makes all exchange outputs that are only in memory durable: their work would be lost with the process."""
         for number, result in self.outcome.results.items():
             if isinstance(result.exchange, MemoryExchange):
-                path = persist_exchange(self._specs[number], result.exchange, result.accounting, result.seconds)
+                path = persist_exchange(
+                    self._specs[number], result.exchange, result.accounting, result.seconds, result.quarantine
+                )
                 self.outcome.results[number] = TaskResult(
                     stage=result.stage, task=number, accounting=result.accounting, seconds=result.seconds,
-                    size_bytes=result.size_bytes, exchange_path=path, durable=True,
+                    size_bytes=result.size_bytes, exchange_path=path, durable=True, quarantine=result.quarantine,
                 )  # fmt: skip
         self._unsaved_s = 0.0
 
@@ -233,6 +256,7 @@ class StageDriver:
                 rows_in=sum(c.rows_in for c in counts), rows_out=sum(c.rows_out for c in counts),
                 rows_filtered=sum(c.rows_filtered for c in counts), rows_pruned=0, seconds=round(seconds, 6),
                 rows_nulled=sum(c.rows_nulled for c in counts),
+                rows_quarantined=sum(c.rows_quarantined for c in counts),
             )
         )  # fmt: skip
 
@@ -254,6 +278,7 @@ def _from_manifest(manifest: TaskManifest, workspace: Path | None) -> TaskResult
     return TaskResult(
         stage=manifest.stage, task=manifest.task, accounting=manifest.accounting, seconds=manifest.seconds,
         size_bytes=sum(f.size_bytes for f in manifest.files), exchange_path=path, files=manifest.files, durable=True,
+        quarantine=manifest.quarantine,
     )  # fmt: skip
 
 

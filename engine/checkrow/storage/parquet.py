@@ -326,6 +326,22 @@ class ParquetWriter:
         self._writer.close()
 
 
+def read_columns(opened: Opened, name: str, row_group: int, columns: list[str]) -> pa.Table:
+    """Returns some columns of a row group as pyarrow reads them; those the file lacks are left out.
+
+    Raises
+    ------
+    CorruptInput
+        If they cannot be decoded.
+    """
+    with _open(opened, name) as file:
+        held = [c for c in columns if c in file.schema_arrow.names]
+        try:
+            return file.read_row_group(row_group, columns=held, use_threads=False)
+        except (pa.ArrowException, OSError) as error:
+            raise CorruptInput(f"{name}, row group {row_group} cannot be decoded: {_sentence(error)}") from None
+
+
 def read_row_count(path: Path) -> int:
     """Returns the rows of a local file, from its footer."""
     rows: int = _open(path, str(path)).metadata.num_rows
