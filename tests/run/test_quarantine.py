@@ -11,6 +11,7 @@ import pytest
 
 import checkrow as cr
 from checkrow import errors
+from checkrow.events import Event, StageFinished
 from checkrow.run.inspect import commits, open_dataset, verify
 from checkrow.run.lifecycle import Status
 from checkrow.storage.manifest import read_manifests
@@ -251,6 +252,28 @@ def test_a_resume_has_the_same_quarantine(source, many_slices, kind: str, interv
         found = [m for n in (0, 1) for m in read_manifests(open_dataset(target).store, run.id, n).values()]
         assert sum(m.accounting.rows_quarantined for m in found) == sum(f.rows for m in found for f in m.quarantine)
     assert stops >= (2 if kind == "rows" else 3)
+
+
+@pytest.mark.parametrize("kind", ["rows", "states"])
+def test_a_quarantined_file_that_somebody_removed_is_made_again(source, many_slices, kind: str) -> None:
+    ds = source.map(ratio)
+    ds = ds if kind == "rows" else ds.group_by("z").agg(q=cr.sum("ratio"))
+    plan = ds.plan_parquet("out", key="k")
+
+    def stop_at_the_end(event: Event) -> None:
+        if isinstance(event, StageFinished) and event.name.endswith("and write"):
+            raise RuntimeError("stopped by the test")
+
+    for stop in (Stop(3), stop_at_the_end, stop_at_the_end):
+        with pytest.raises(RuntimeError, match="stopped by the test"):
+            plan.run(bad_rows=KEEP, checkpoint_interval_s=0, progress=stop)
+        lost = list(Path("out.checkrow").glob("runs/*/staging/*/quarantine/00000"))
+        assert lost
+        for path in lost:
+            path.unlink()
+    run = plan.run(bad_rows=KEEP, checkpoint_interval_s=0)
+    assert run.rows_quarantined == 10
+    assert quarantined() == list(range(0, 100, 10))
 
 
 def _job(policy: cr.BadRows = KEEP):

@@ -52,6 +52,8 @@ def _last_stage_done(driving: Driving, plan: PhysicalPlan, store: PosixStore) ->
     if len(known) < len(tasks):
         return None
     before = FoundBad(rows=record.rows_bad, quarantine=record.quarantine)
+    if not _in_place(store, before):
+        return None
     driver = StageDriver(
         driving, plan.stages[number], tasks, 0, fused=False, known=known, generations={}, before=before
     )
@@ -63,7 +65,8 @@ def _begun(
 ) -> tuple[tuple[Task, ...], FoundBad]:
     """Records a later stage before it begins: its tasks, and what was found bad until then; returns what counts.
 
-    From then on the earlier stages' quarantined files are settled, whatever a resume has to do over.
+    From then on the earlier stages' quarantined files are settled, whatever a resume has to do over; unless one of them
+    was removed by hand: then those of the tasks that were done over take their place.
     """
     if store is None:
         return tasks, before
@@ -72,7 +75,12 @@ def _begun(
         quarantine=before.quarantine,
     )  # fmt: skip
     counts = put_stage(store, record)
-    return tasks_from_json(counts.tasks), FoundBad(rows=counts.rows_bad, quarantine=counts.quarantine)
+    settled = FoundBad(rows=counts.rows_bad, quarantine=counts.quarantine)
+    return tasks_from_json(counts.tasks), settled if _in_place(store, settled) else before
+
+
+def _in_place(store: PosixStore, found: FoundBad) -> bool:
+    return all(store.path(f.staged).is_file() for f in found.quarantine)
 
 
 def _later_tasks(plan: PhysicalPlan, stage: Stage, inputs: Sequence[ExchangeOutput | str]) -> tuple[Task, ...]:
