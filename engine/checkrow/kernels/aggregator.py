@@ -157,7 +157,7 @@ def _method(cls: type, name: str) -> _Method:
             "merge(state, other) and finish(state), all without self"
         )
     captured = capture(function)
-    signature = read_signature(function, arrays=False)
+    signature = read_signature(function, out=False, validity=False)
     if signature.arguments[:1] == ("self",):
         raise KernelTypeError(
             f"{captured.block.file}:{captured.block.line}: {name}() of aggregator {cls.__name__!r} takes self; its "

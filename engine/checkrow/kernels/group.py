@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from checkrow.errors import KernelTypeError, PlanError
 from checkrow.expressions.nodes import KernelCall, KernelSpec, column
 from checkrow.expressions.types import numpy_dtype
+from checkrow.kernels.nulls import FORBID, Nulls, null_rule
 from checkrow.kernels.signature import OUT, Parameters, Returns, read_signature, refuse_unknown, returned_fields
 from checkrow.kernels.source import Number, capture, reach
 
@@ -28,7 +29,7 @@ class GroupPolicy:
 
     shape: str
     returns: Returns
-    nulls: str | dict[str, Number]
+    nulls: Nulls
     decimals: str
     time_unit: str
     checked: bool
@@ -51,14 +52,15 @@ class GroupKernel:
         self.parameters: Parameters = ()
         self._policy = policy
         self._captured = capture(function)
-        self._signature = read_signature(function, arrays=True)
+        self._signature = read_signature(function, out=True, validity=True)
         self._returns = returned_fields(function, policy.returns)
+        self._nulls = null_rule(policy.nulls, self._signature, self._captured.where, default=FORBID)
         self.__name__ = self._captured.block.name
         self.__doc__ = function.__doc__
         self._check()
 
     def _check(self) -> None:
-        where = f"{self._captured.block.file}:{self._captured.block.line}: kernel {self.__name__!r}"
+        where = self._captured.where
         writes = OUT in self._signature.arguments
         if self._policy.shape == EXPAND and not writes:
             raise KernelTypeError(f'{where} has shape="expand" but no argument `out` to write its rows to')
@@ -67,23 +69,18 @@ class GroupKernel:
         for field in self._returns if writes else ():
             if not field.name.isidentifier() or keyword.iskeyword(field.name) or field.name.startswith("_"):
                 raise KernelTypeError(f"{where}: {field.name!r} cannot be written as out.{field.name}; rename it")
-        fills = self._policy.nulls if isinstance(self._policy.nulls, dict) else {}
-        for name in fills:
-            if name not in self._signature.columns:
-                raise PlanError(f"{where}: nulls= names {name!r}, which is none of {list(self._signature.columns)}")
 
     @property
     def spec(self) -> KernelSpec:
         """The record from which any process can compile the kernel, with helpers and constants as they are now."""
         found, policy = reach((self._captured, self.function)), self._policy
-        fills = tuple(policy.nulls.items()) if isinstance(policy.nulls, dict) else ()
         marks = repr((found.fingerprint, "group", policy.shape, policy.checked, [f.name for f in self._returns]))
         return KernelSpec(
             name=self.__name__, kind="group", blocks=found.blocks, constants=found.constants, modules=found.modules,
             columns=self._signature.columns, parameters=tuple(n for n, _ in self._signature.keywords),
-            returns=self._returns, nulls="forbid", decimals=policy.decimals, time_unit=policy.time_unit,
+            returns=self._returns, nulls=self._nulls.action, decimals=policy.decimals, time_unit=policy.time_unit,
             fingerprint=hashlib.sha256(marks.encode()).hexdigest()[:24], arguments=self._signature.arguments,
-            fills=fills, shape=policy.shape, checked=policy.checked, max_rows=policy.max_rows,
+            fills=self._nulls.fills, shape=policy.shape, checked=policy.checked, max_rows=policy.max_rows,
         )  # fmt: skip
 
     def bind(self, **parameters: Number) -> GroupKernel:
@@ -132,7 +129,7 @@ def group_kernel(
     *,
     returns: Returns,
     shape: str = REDUCE,
-    nulls: str | dict[str, Number] = "forbid",
+    nulls: Nulls = "forbid",
     decimals: str = "",
     time_unit: str = "us",
     checked: bool = True,
@@ -180,8 +177,6 @@ def group_kernel(
             "time_unit": (time_unit, ("s", "ms", "us", "ns")),
         }
     )
-    if not isinstance(nulls, dict):
-        refuse_unknown({"nulls": (nulls, ("forbid",))})
     if max_rows is not None and (max_rows < 1 or shape != EXPAND):
         raise PlanError(f'max_rows={max_rows} must be at least 1 and concerns shape="expand" only')
     policy = GroupPolicy(

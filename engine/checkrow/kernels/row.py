@@ -9,6 +9,7 @@ from typing import overload
 from checkrow.errors import PlanError
 from checkrow.expressions.expression import Expr, as_node
 from checkrow.expressions.nodes import KernelSpec, Node, column
+from checkrow.kernels.nulls import PROPAGATE, Nulls, null_rule
 from checkrow.kernels.signature import Parameters, Returns, read_signature, refuse_unknown, returned_fields
 from checkrow.kernels.source import Number, capture, reach
 
@@ -25,14 +26,15 @@ class RowKernel:
     """
 
     def __init__(
-        self, function: Callable[..., object], returns: Returns, nulls: str, decimals: str, time_unit: str
+        self, function: Callable[..., object], returns: Returns, nulls: Nulls, decimals: str, time_unit: str
     ) -> None:
         self.function = function
         self.parameters: Parameters = ()
         self._captured = capture(function)
-        self._policy = (nulls, decimals, time_unit)
+        self._policy = (decimals, time_unit)
         self._returns = returned_fields(function, returns)
-        self._signature = read_signature(function, arrays=False)
+        self._signature = read_signature(function, out=False, validity=True)
+        self._nulls = null_rule(nulls, self._signature, self._captured.where, default=PROPAGATE)
         self.__name__ = self._captured.block.name
         self.__doc__ = function.__doc__
 
@@ -40,11 +42,12 @@ class RowKernel:
     def spec(self) -> KernelSpec:
         """The record from which any process can compile the kernel, with helpers and constants as they are now."""
         found = reach((self._captured, self.function))
-        nulls, decimals, time_unit = self._policy
+        decimals, time_unit = self._policy
         return KernelSpec(
             name=self.__name__, kind="row", blocks=found.blocks, constants=found.constants, modules=found.modules,
             columns=self._signature.columns, parameters=tuple(n for n, _ in self._signature.keywords),
-            returns=self._returns, nulls=nulls, decimals=decimals, time_unit=time_unit, fingerprint=found.fingerprint,
+            returns=self._returns, nulls=self._nulls.action, decimals=decimals, time_unit=time_unit,
+            fingerprint=found.fingerprint, arguments=self._signature.own, fills=self._nulls.fills,
         )  # fmt: skip
 
     def bind(self, **parameters: Number) -> RowKernel:
@@ -54,13 +57,19 @@ class RowKernel:
         return bound
 
     def __call__(self, *args: object, **parameters: object) -> object:
-        """Runs the plain function, or builds an expression when an argument is one."""
+        """Runs the plain function, or builds an expression when an argument is one.
+
+        None is null, treated as the decorator says. Arguments `x_valid` may be left out, and are no columns.
+        """
         if any(isinstance(a, Expr) for a in args):
             if len(self._returns) != 1:
                 raise PlanError(f"kernel {self.__name__!r} returns {len(self._returns)} columns; use .map(kernel)")
             bound = self.bind(**parameters) if parameters else self  # type: ignore[arg-type]
             return Expr(bound.outputs(tuple(as_node(a) for a in args))[0][1], self._returns[0].name)
-        return self.function(*args, **{**dict(self.parameters), **parameters})
+        given = self._nulls.plain(self._signature, args)
+        if given is None:
+            return None if len(self._returns) == 1 else (None,) * len(self._returns)
+        return self.function(*given, **{**dict(self.parameters), **parameters})
 
     def outputs(self, args: tuple[Node, ...] | None = None) -> tuple[tuple[str, Node], ...]:
         """Returns (column name, node) of every output, reading columns named like the arguments by default."""
@@ -81,7 +90,7 @@ def row_kernel(function: Callable[..., object]) -> RowKernel: ...
 
 @overload
 def row_kernel(
-    *, returns: Returns = None, nulls: str = "propagate", decimals: str = "", time_unit: str = "us"
+    *, returns: Returns = None, nulls: Nulls = "propagate", decimals: str = "", time_unit: str = "us"
 ) -> Callable[[Callable[..., object]], RowKernel]: ...
 
 
@@ -89,7 +98,7 @@ def row_kernel(
     function: Callable[..., object] | None = None,
     *,
     returns: Returns = None,
-    nulls: str = "propagate",
+    nulls: Nulls = "propagate",
     decimals: str = "",
     time_unit: str = "us",
 ) -> RowKernel | Callable[[Callable[..., object]], RowKernel]:
@@ -101,8 +110,11 @@ def row_kernel(
         Arguments are bound to columns by name; keyword-only arguments are parameters, fixed with `.bind`.
     returns : Arrow type or dict of column name to Arrow type
         What it returns: one value, or a tuple in the order of the dict. Default: the return annotation.
-    nulls : {"propagate", "forbid"}
+    nulls : {"propagate", "forbid"} or dict of column name to value
         "propagate": a null argument makes the outputs null and the function is not called. "forbid": it is an error.
+        A dict says by column what stands in for null there; nulls in other columns propagate. An argument named
+        `x_valid` beside `x` receives whether `x` is there: then the function is called although it is null, and `x` is
+        its fill or 0.
     decimals : {"scaled", "float64"}
         How decimal columns arrive: exact unscaled int64, or converted to float64. There is no default.
     time_unit : {"s", "ms", "us", "ns"}
@@ -129,7 +141,6 @@ def row_kernel(
     """
     refuse_unknown(
         {
-            "nulls": (nulls, ("propagate", "forbid")),
             "decimals": (decimals, ("", "scaled", "float64")),
             "time_unit": (time_unit, ("s", "ms", "us", "ns")),
         }

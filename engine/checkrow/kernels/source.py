@@ -33,6 +33,11 @@ class Captured:
     free_names: tuple[str, ...]
     tree: ast.FunctionDef
 
+    @property
+    def where(self) -> str:
+        """What messages about the function begin with."""
+        return f"{self.block.file}:{self.block.line}: kernel {self.block.name!r}"
+
 
 @dataclass(frozen=True, slots=True)
 class Reach:
