@@ -80,7 +80,7 @@ def plainly(kernel: Any, table: pa.Table, keys: tuple[str, ...], by: tuple[tuple
             dtype = np.dtype({"x": "i8", "y": "f8", "z": "i4"}[name])
             arrays[name] = np.array([fills.get(name, 0) if r[name] is None else r[name] for r in rows], dtype)
             arrays[f"{name}_valid"] = np.array([r[name] is not None for r in rows])
-        room = kernel.outputs(spec.max_rows or len(rows))
+        room = cr.outputs_for(kernel, spec.max_rows or len(rows))
         given = [room if a == "out" else arrays[a] for a in spec.arguments]
         result = kernel(*given)
         if spec.shape == "reduce":

@@ -145,15 +145,15 @@ def _run_table(result: Run) -> Table | str:
 
 
 def steps_table(title: str, steps: Any) -> Table:
-    """Returns steps as a table; rows on which a kernel failed have a column where there are any."""
+    """Returns steps as a table; rows that kernels added or failed on have a column where there are any."""
     table = Table(title=title, title_justify="left")
-    bad = [name for name in ("nulled", "quarantined") if any(getattr(s, f"rows_{name}") for s in steps)]
-    for head in ("step", "rows in", "rows out", "filtered", *bad, "tasks", "done before", "seconds"):
+    some = [name for name in ("expanded", "nulled", "quarantined") if any(getattr(s, f"rows_{name}") for s in steps)]
+    for head in ("step", "rows in", "rows out", "filtered", *some, "tasks", "done before", "seconds"):
         table.add_column(head, justify="left" if head == "step" else "right")
     for s in steps:
         table.add_row(
             s.name, f"{s.rows_in:,}", f"{s.rows_out:,}", f"{s.rows_filtered:,}",
-            *(f"{getattr(s, f'rows_{name}'):,}" for name in bad), f"{s.tasks:,}", f"{s.tasks_reused:,}",
+            *(f"{getattr(s, f'rows_{name}'):,}" for name in some), f"{s.tasks:,}", f"{s.tasks_reused:,}",
             f"{s.seconds:.2f}",
         )  # fmt: skip
     return table

@@ -30,8 +30,10 @@ import checkrow_kernels
 from checkrow.compile.division import CHECKED, with_checked_divisions
 from checkrow.compile.driver import Driver
 from checkrow.compile.messages import kernel_error
-from checkrow.errors import KernelTypeError, PermissionRefused
+from checkrow.errors import CheckrowError, KernelTypeError, PermissionRefused
 from checkrow.expressions.nodes import KernelSpec
+from checkrow.kernels.group import EXPAND, MAP
+from checkrow.kernels.signature import OUT
 from checkrow.settings import read_settings
 
 _PACKAGE = "checkrow_drivers"
@@ -108,7 +110,7 @@ class DriverCache:
             try:
                 dispatcher.compile(signature)
             except NumbaError as error:
-                raise kernel_error(error, driver, self.directory) from None
+                raise self._reason(error, driver) from None
             if sum(dispatcher.stats.cache_misses.values()) > misses:
                 self.statistics.compiled += 1
                 try:
@@ -120,22 +122,37 @@ class DriverCache:
             else:
                 self.statistics.loaded += 1
 
+    def _reason(self, error: NumbaError, driver: Driver) -> CheckrowError:
+        """Returns what is wrong with a kernel: with its results, where only the loop around it does not compile."""
+        try:
+            for spec in driver.kernels:
+                self._check_returns(spec)
+        except KernelTypeError as found:
+            return found
+        return kernel_error(error, driver, self.directory)
+
     def _forget(self, driver: Driver) -> None:
         for path in (self.directory / "__pycache__").glob(f"d_{driver.digest}.*.nb?"):
             path.unlink(missing_ok=True)
 
     def _check_returns(self, spec: KernelSpec) -> None:
         """Refuses a kernel that returns floats where it declared integers: the digits would be cut silently."""
-        if spec.shape in {"map", "expand"}:
+        if spec.shape == MAP and OUT in spec.arguments:
             return  # its values go through arrays of the declared types
         function = getattr(sys.modules[f"{_PACKAGE}.{_kernel_module(spec)}"], spec.function)
         for signature in function.nopython_signatures:
             found = signature.return_type
+            if spec.shape == EXPAND:
+                _check_count(spec, found)
+                continue
             parts = list(found) if isinstance(found, numba.types.BaseTuple) else [found]
             where = f"{spec.place}: kernel {spec.name!r}"
             if len(parts) != len(spec.returns):
                 raise KernelTypeError(f"{where} returns {len(parts)} values but declares {len(spec.returns)}")
-            for field, part in zip(spec.returns, parts, strict=True):
+            for field, given in zip(spec.returns, parts, strict=True):
+                if spec.shape == MAP and not isinstance(given, numba.types.Array):
+                    raise KernelTypeError(f"{where} returns {given} for {field.name!r}; it must return an array")
+                part = given.dtype if spec.shape == MAP and isinstance(given, numba.types.Array) else given
                 whole = field.dtype not in {"float", "double"}
                 if whole and not isinstance(part, (numba.types.Integer, numba.types.Boolean)):
                     if spec.entry and spec.entry != "finish":
@@ -193,6 +210,14 @@ class DriverCache:
         with (self.directory / "compile.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _check_count(spec: KernelSpec, found: object) -> None:
+    """Refuses a kernel that gives anything but a whole number as how many rows it wrote."""
+    if not isinstance(found, numba.types.Integer):
+        raise KernelTypeError(
+            f"{spec.place}: kernel {spec.name!r} returns {found}; it must return how many rows it wrote to `out`"
+        )
 
 
 def _kernel_module(spec: KernelSpec) -> str:

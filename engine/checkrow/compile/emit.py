@@ -32,7 +32,9 @@ def scalar_type(dtype: str) -> str:
 
 
 def fusible(node: Node) -> bool:
-    """Tells whether a node compiles into a driver; text and conversions that may fail on a value do not."""
+    """Tells whether a node compiles into a driver; text, casts that may fail, and kernels over arrays do not."""
+    if node.kernel is not None and node.kernel.kind == "batch":
+        return False
     if types.is_text(node.dtype) or types.is_wide(node.dtype) or not node.dtype:
         return False
     if node.op == "cast" and not exact_cast(node.args[0].dtype, node.dtype):
@@ -120,7 +122,7 @@ class Body:
         self._scopes.pop()
         self._depth -= 1
 
-    def stop(self, status: int, detail: int = 0) -> None:
+    def stop(self, status: int, detail: int | str = 0) -> None:
         """Adds a return that leaves row `i` undone."""
         if self.before_return:
             self.line(self.before_return)

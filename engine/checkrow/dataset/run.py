@@ -27,6 +27,7 @@ class Step:
     rows_filtered: int
     rows_nulled: int
     rows_quarantined: int
+    rows_expanded: int
     tasks: int
     tasks_reused: int
     seconds: float
@@ -131,6 +132,7 @@ def steps_of(events: tuple[Event, ...]) -> tuple[Step, ...]:
         Step(
             name=e.name, rows_in=e.rows_in, rows_out=e.rows_out, rows_filtered=e.rows_filtered,
             rows_nulled=e.rows_nulled, rows_quarantined=e.rows_quarantined,
+            rows_expanded=e.rows_expanded,
             tasks=started[n].tasks, tasks_reused=started[n].tasks_reused, seconds=e.seconds,
         )
         for n, e in sorted(finished.items())

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import keyword
-from collections import namedtuple
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from checkrow.errors import KernelTypeError, PlanError
 from checkrow.expressions.nodes import KernelCall, KernelSpec, column
-from checkrow.expressions.types import numpy_dtype
 from checkrow.kernels.nulls import FORBID, Nulls, null_rule
+from checkrow.kernels.outputs import refuse_unwritable
 from checkrow.kernels.signature import OUT, Parameters, Returns, read_signature, refuse_unknown, returned_fields
 from checkrow.kernels.source import Number, capture, reach
 
@@ -66,9 +60,8 @@ class GroupKernel:
             raise KernelTypeError(f'{where} has shape="expand" but no argument `out` to write its rows to')
         if self._policy.shape == REDUCE and writes:
             raise KernelTypeError(f'{where} has shape="reduce" and returns its values; it takes no `out`')
-        for field in self._returns if writes else ():
-            if not field.name.isidentifier() or keyword.iskeyword(field.name) or field.name.startswith("_"):
-                raise KernelTypeError(f"{where}: {field.name!r} cannot be written as out.{field.name}; rename it")
+        if writes:
+            refuse_unwritable(self._returns, where)
 
     @property
     def spec(self) -> KernelSpec:
@@ -97,32 +90,6 @@ class GroupKernel:
         """Returns the kernel applied to the columns its arguments are named after."""
         args = tuple(column(c) for c in self._signature.columns)
         return KernelCall(kernel=self.spec, args=args, parameters=self._signature.bound(self.parameters))
-
-    def outputs(self, rows: int) -> Any:
-        """Returns zeroed arrays of the declared types, as attributes named like the columns."""
-        fields = [f.name for f in self._returns]
-        arrays: list[NDArray[Any]] = [
-            np.zeros(rows, np.bool_ if f.dtype == "bool" else numpy_dtype(f.dtype)) for f in self._returns
-        ]
-        return namedtuple("out", fields)(*arrays)  # noqa: PYI024  # the fields are known only now
-
-
-def outputs_for(kernel: GroupKernel, rows: int) -> Any:
-    """Returns what a kernel receives as `out`, with room for `rows` rows, to try it on plain arrays.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> @group_kernel(returns={"twice": pa.int64()}, shape="map")
-    ... def double(x, out):
-    ...     for i in range(len(x)):
-    ...         out.twice[i] = 2 * x[i]
-    >>> out = outputs_for(double, 3)
-    >>> double([1, 2, 3], out)
-    >>> out.twice.tolist()
-    [2, 4, 6]
-    """
-    return kernel.outputs(rows)
 
 
 def group_kernel(

@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
 from typing import overload
 
-from checkrow.errors import PlanError
-from checkrow.expressions.expression import Expr, as_node
-from checkrow.expressions.nodes import KernelSpec, Node, column
+from checkrow.expressions.nodes import KernelSpec
+from checkrow.kernels.columns import ColumnKernel
 from checkrow.kernels.nulls import PROPAGATE, Nulls, null_rule
-from checkrow.kernels.signature import Parameters, Returns, read_signature, refuse_unknown, returned_fields
-from checkrow.kernels.source import Number, capture, reach
+from checkrow.kernels.signature import Returns, read_signature, refuse_unknown
+from checkrow.kernels.source import reach
 
 
-class RowKernel:
+class RowKernel(ColumnKernel):
     """A row-wise function: call it with plain values to run it, with expressions to build one.
 
-    Attributes
-    ----------
-    function : callable
-        The plain Python function.
-    parameters : tuple of (name, value)
-        Keyword-only parameters fixed by `bind`.
+    In a plain call None is null, treated as the decorator says; arguments `x_valid` may be left out.
     """
 
     def __init__(
         self, function: Callable[..., object], returns: Returns, nulls: Nulls, decimals: str, time_unit: str
     ) -> None:
-        self.function = function
-        self.parameters: Parameters = ()
-        self._captured = capture(function)
+        super().__init__(function, returns, read_signature(function, out=False, validity=True))
         self._policy = (decimals, time_unit)
-        self._returns = returned_fields(function, returns)
-        self._signature = read_signature(function, out=False, validity=True)
         self._nulls = null_rule(nulls, self._signature, self._captured.where, default=PROPAGATE)
-        self.__name__ = self._captured.block.name
-        self.__doc__ = function.__doc__
 
     @property
     def spec(self) -> KernelSpec:
@@ -50,38 +37,11 @@ class RowKernel:
             fingerprint=found.fingerprint, arguments=self._signature.own, fills=self._nulls.fills,
         )  # fmt: skip
 
-    def bind(self, **parameters: Number) -> RowKernel:
-        """Returns the kernel with keyword-only parameters fixed; their values never cause a compilation."""
-        bound = copy(self)
-        bound.parameters = tuple({**dict(self.parameters), **self._signature.checked(parameters)}.items())
-        return bound
-
-    def __call__(self, *args: object, **parameters: object) -> object:
-        """Runs the plain function, or builds an expression when an argument is one.
-
-        None is null, treated as the decorator says. Arguments `x_valid` may be left out, and are no columns.
-        """
-        if any(isinstance(a, Expr) for a in args):
-            if len(self._returns) != 1:
-                raise PlanError(f"kernel {self.__name__!r} returns {len(self._returns)} columns; use .map(kernel)")
-            bound = self.bind(**parameters) if parameters else self  # type: ignore[arg-type]
-            return Expr(bound.outputs(tuple(as_node(a) for a in args))[0][1], self._returns[0].name)
+    def _plain(self, args: tuple[object, ...], parameters: dict[str, object]) -> object:
         given = self._nulls.plain(self._signature, args)
         if given is None:
             return None if len(self._returns) == 1 else (None,) * len(self._returns)
-        return self.function(*given, **{**dict(self.parameters), **parameters})
-
-    def outputs(self, args: tuple[Node, ...] | None = None) -> tuple[tuple[str, Node], ...]:
-        """Returns (column name, node) of every output, reading columns named like the arguments by default."""
-        args = args if args is not None else tuple(column(c) for c in self._signature.columns)
-        wanted = len(self._signature.columns)
-        if len(args) != wanted:
-            raise PlanError(f"kernel {self.__name__!r} takes {wanted} columns, {len(args)} were given")
-        parameters, spec = self._signature.bound(self.parameters), self.spec
-        return tuple(
-            (f.name, Node("kernel", args=args, value=i, kernel=spec, parameters=parameters))
-            for i, f in enumerate(self._returns)
-        )
+        return self.function(*given, **parameters)
 
 
 @overload

@@ -243,10 +243,11 @@ class GroupCaller:
         if status == WRONG_ROWS:
             what = f"says it wrote {detail} rows; between 0 and {spec.max_rows or rows} are allowed"
             return KernelFailed(group, spec, "WrongRows", what)
-        field = spec.returns[detail]
         if status == WRONG_LENGTH:
-            what = f"returned an array for {field.name!r} that is not as long as the group ({rows} rows)"
+            length, which = divmod(detail, len(spec.returns))
+            what = f"returned {length} values for {spec.returns[which].name!r}; the group has {rows} rows"
             return KernelFailed(group, spec, "WrongLength", what)
+        field = spec.returns[detail]
         what = f"returned a value for {field.name!r} that does not fit {field.dtype}"
         return KernelFailed(group, spec, "OutOfRange", what)
 
