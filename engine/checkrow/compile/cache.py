@@ -30,6 +30,7 @@ import checkrow_kernels
 from checkrow.compile.division import CHECKED, with_checked_divisions
 from checkrow.compile.driver import Driver
 from checkrow.compile.messages import kernel_error
+from checkrow.compile.written import refuse_cut_digits
 from checkrow.errors import CheckrowError, KernelTypeError, PermissionRefused
 from checkrow.expressions.nodes import KernelSpec
 from checkrow.kernels.group import EXPAND, MAP
@@ -137,9 +138,11 @@ class DriverCache:
 
     def _check_returns(self, spec: KernelSpec) -> None:
         """Refuses a kernel that returns floats where it declared integers: the digits would be cut silently."""
-        if spec.shape == MAP and OUT in spec.arguments:
-            return  # its values go through arrays of the declared types
         function = getattr(sys.modules[f"{_PACKAGE}.{_kernel_module(spec)}"], spec.function)
+        if OUT in spec.arguments:
+            refuse_cut_digits(spec, function)
+            if spec.shape == MAP:
+                return
         for signature in function.nopython_signatures:
             found = signature.return_type
             if spec.shape == EXPAND:

@@ -373,11 +373,12 @@ class Body:
         for j, field in enumerate(spec.returns):
             picked = stem if len(spec.returns) == 1 else f"{stem}[{j}]"
             if types.may_leave(field.dtype):
-                self._check_range(msgspec.structs.replace(node, value=j), picked, field.dtype)
+                self.check_range(msgspec.structs.replace(node, value=j), picked, field.dtype)
             text = f"{picked} != 0" if field.dtype == "bool" else f"{scalar_type(field.dtype)}({picked})"
             self.line(f"{stem}_{j} = {text}")
 
-    def _check_range(self, node: Node, name: str, dtype: str) -> None:
+    def check_range(self, node: Node, name: str, dtype: str) -> None:
+        """Adds a stop where a whole number that the last call gave does not fit its type."""
         low, high = types.integer_range(dtype)
         self.ranged.append((node, len(self.calls) - 1))
         with self.block(f"if {name} < {low} or {name} > {high}:"):

@@ -6,9 +6,12 @@ empties the outputs and calls again.
 
 from __future__ import annotations
 
+import msgspec
+
 from checkrow.compile.driver import FULL, Driver, assembled
 from checkrow.compile.emit import Body, scalar_type
 from checkrow.compile.groups import WRONG_ROWS
+from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelCall, KernelSpec, Node
 
 
@@ -31,8 +34,12 @@ def expand_driver(call: KernelCall, *, masked: bool) -> Driver:
     body.before_row = ("at[2] = n",)
     with body.block("if n + limit > capacity:"):
         body.stop(FULL)
-    _emit_call(body, Node("kernel", args=call.args, value=0, kernel=spec, parameters=call.parameters), spec)
+    node = Node("kernel", args=call.args, value=0, kernel=spec, parameters=call.parameters)
+    _emit_call(body, node, spec)
     with body.block("for j in range(n, n + r):"):
+        for j, field in enumerate(spec.returns):
+            if types.may_leave(field.dtype):
+                body.check_range(msgspec.structs.replace(node, value=j), f"o{j}[j]", field.dtype)
         body.line("rows[j] = i")
     body.line("n += r")
     outputs = [f"o{j}" for j in range(len(spec.returns))]

@@ -23,6 +23,14 @@ class Kernel(Protocol):
         """Its record."""
 
 
+def workspace_dtype(dtype: str) -> np.dtype[Any]:
+    """Returns the dtype in which values are written before it is known that they fit: int64 for narrower ones."""
+    if dtype == "bool":
+        return np.dtype(np.bool_)
+    declared = numpy_dtype(dtype)
+    return np.dtype(np.int64) if declared.kind in "iu" and declared.itemsize < 8 else declared
+
+
 def zeroed(fields: Sequence[Field], rows: int) -> Any:
     """Returns zeroed arrays of the types of some columns, as attributes named like the columns."""
     arrays: list[NDArray[Any]] = [

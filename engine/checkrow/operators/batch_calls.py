@@ -16,6 +16,9 @@ from checkrow.compile.groups import WRONG_LENGTH, array_arguments, group_driver
 from checkrow.errors import KernelRowError
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelCall
+from checkrow.expressions.types import Field
+from checkrow.kernels.outputs import workspace_dtype
+from checkrow.kernels.signature import OUT
 from checkrow.operators.bad_rows import BadRowKeeper
 from checkrow.operators.batch import Batch, frozen
 from checkrow.operators.column import Column
@@ -56,11 +59,11 @@ class BatchCall:
         self._rows = self._without_forbidden()
         self._arrays = [frozen(a) for a in self._arguments()]
         count = len(self._rows)
-        self._out = [np.zeros(count, _dtype(f.dtype)) for f in self._spec.returns]
+        self._out = [np.zeros(count, workspace_dtype(f.dtype)) for f in self._spec.returns]
         self._group_of = np.empty(count, np.int32)
         if count:
             self._halve(0, count)
-        columns = [Column(f.dtype, _stored(o)) for f, o in zip(self._spec.returns, self._out, strict=True)]
+        columns = [Column(f.dtype, _stored(o, f.dtype)) for f, o in zip(self._spec.returns, self._out, strict=True)]
         if not self._failed:
             return self._rows, columns
         good = np.delete(np.arange(count), self._failed)
@@ -124,12 +127,23 @@ class BatchCall:
         except KernelFailed as failed:
             return failed
         if status == DONE:
-            return None
+            return self._beyond(first, last)
         if status == WRONG_LENGTH:
             length, which = divmod(detail, len(self._spec.returns))
             name, rows = self._spec.returns[which].name, last - first
             raise self._error(first, last, f"returned {length} values for {name!r}; it was given {rows} rows")
-        field = self._spec.returns[detail]
+        return self._out_of_range(self._spec.returns[detail])
+
+    def _beyond(self, first: int, last: int) -> KernelFailed | None:
+        """Returns the failure if something was written that its column cannot hold."""
+        for field, out in zip(self._spec.returns, self._out, strict=True):
+            if OUT in self._spec.arguments and types.may_leave(field.dtype):
+                low, high = types.integer_range(field.dtype)
+                if out[first:last].min() < low or out[first:last].max() > high:
+                    return self._out_of_range(field)
+        return None
+
+    def _out_of_range(self, field: Field) -> KernelFailed:
         what = f"returned a value for {field.name!r} that does not fit {field.dtype}"
         return KernelFailed(0, self._spec, "OutOfRange", what)
 
@@ -140,9 +154,6 @@ class BatchCall:
         return KernelRowError(f"{where} kernel {self._spec.name!r} ({self._spec.place}) {what}")
 
 
-def _dtype(dtype: str) -> np.dtype[Any]:
-    return np.dtype(np.bool_) if dtype == "bool" else types.numpy_dtype(dtype)
-
-
-def _stored(values: Array) -> Array:
-    return values.view(np.uint8) if values.dtype == np.bool_ else values
+def _stored(values: Array, dtype: str) -> Array:
+    """Returns values that fit as their column has them."""
+    return values.view(np.uint8) if dtype == "bool" else values.astype(types.numpy_dtype(dtype), copy=False)

@@ -90,5 +90,6 @@ def _refused(driver: Driver, row: int, status: int, detail: int) -> KernelFailed
         names = ", ".join(c for c in kernel.columns if not kernel.takes_null(c))
         message = f"forbids nulls but one of its arguments ({names}) is null there"
         return KernelFailed(row, kernel, "NullForbidden", message, call=call)
-    dtype = kernel.returns[int(node.value or 0)].dtype
-    return KernelFailed(row, kernel, "OutOfRange", f"returned a value that does not fit {dtype}", call=call)
+    field = kernel.returns[int(node.value or 0)]
+    message = f"returned a value that does not fit {field.dtype} ({field.name!r})"
+    return KernelFailed(row, kernel, "OutOfRange", message, call=call)

@@ -18,6 +18,7 @@ from checkrow.compile.driver import DONE, FULL, Driver
 from checkrow.compile.expansions import expand_driver
 from checkrow.expressions import types
 from checkrow.expressions.nodes import Node
+from checkrow.kernels.outputs import workspace_dtype
 from checkrow.operators.arrow import to_arrow
 from checkrow.operators.bad_rows import BadRowKeeper
 from checkrow.operators.batch import ROWS, Batch
@@ -58,7 +59,7 @@ class Expander:
         capacity = max(ROWS, self._limit)
         self._state = np.zeros(1, np.int64)
         self._rows = np.empty(capacity, np.int64)
-        self._out = [np.empty(capacity, _dtype(f.dtype)) for f in self._spec.returns]
+        self._out = [np.empty(capacity, workspace_dtype(f.dtype)) for f in self._spec.returns]
 
     def run(self, batch: Batch) -> Iterator[Batch]:
         """Yields what the kernel makes of the rows that meet the conditions before it.
@@ -111,7 +112,7 @@ class Expander:
         rows = self._rows[:count].copy()
         kept = [below.arrow.column(n).take(pa.array(rows)) for n, _ in self._expansion.kept]
         made = [
-            to_arrow(Column(f.dtype, _stored(o[:count].copy())))
+            to_arrow(Column(f.dtype, _stored(o[:count].copy(), f.dtype)))
             for f, o in zip(self._spec.returns, self._out, strict=True)
         ]
         whole = pa.RecordBatch.from_arrays([*kept, *made], names=list(self._dtypes))
@@ -181,9 +182,6 @@ class Expansions:
             yield made if good is None else made.selected(pa.array(good))
 
 
-def _dtype(dtype: str) -> np.dtype[Any]:
-    return np.dtype(np.bool_) if dtype == "bool" else types.numpy_dtype(dtype)
-
-
-def _stored(values: Array) -> Array:
-    return values.view(np.uint8) if values.dtype == np.bool_ else values
+def _stored(values: Array, dtype: str) -> Array:
+    """Returns values that fit as their column has them."""
+    return values.view(np.uint8) if dtype == "bool" else values.astype(types.numpy_dtype(dtype), copy=False)
