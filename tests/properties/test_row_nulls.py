@@ -60,7 +60,8 @@ def rows_of(kernel: Any, table: pa.Table) -> list[dict[str, Any]]:
         if args is not None:
             with np.errstate(all="ignore"):
                 results = [
-                    told(v, f.dtype) for v, f in zip(kernel.function(*args, **dict(kernel.parameters)), kernel.spec.returns, strict=True)
+                    told(v, f.dtype)
+                    for v, f in zip(kernel.function(*args, **dict(kernel.parameters)), kernel.spec.returns, strict=True)
                 ]
         out.append(row | {f.name: v for f, v in zip(kernel.spec.returns, results, strict=True)})
     return comparable(out)
@@ -107,7 +108,9 @@ def test_as_an_expression_it_takes_columns_only(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": pa.array([1, None], pa.int8()), "b": pa.array([None, 5])}), tmp_path / "t.parquet")
     ds = cr.scan(str(tmp_path / "t.parquet"))
     assert ds.select(y=strict(cr.lit(1), cr.col("b"))).collect()["y"].to_pylist() == [201, 106]
-    with pytest.raises(cr.errors.KernelRowError, match=r"row 1: kernel 'strict' .* one of its arguments \(i8\) is null"):
+    with pytest.raises(
+        cr.errors.KernelRowError, match=r"row 1: kernel 'strict' .* one of its arguments \(i8\) is null"
+    ):
         ds.select(y=strict(cr.col("a"), cr.col("b"))).collect()
     assert ds.select(y=strict(cr.lit(1), cr.col("b"))).schema.field("y").nullable is False
 

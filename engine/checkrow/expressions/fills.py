@@ -6,7 +6,7 @@ from checkrow.errors import KernelTypeError
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelSpec
 
-_SCALARS = {"row", "expand"}
+_WIDENED = {"row", "expand", "batch"}
 """Kinds of kernels whose whole numbers arrive as int64, whatever the width of their column."""
 
 
@@ -29,5 +29,5 @@ def _wanted(dtype: str) -> str:
 
 
 def _range(spec: KernelSpec, dtype: str) -> tuple[int, int]:
-    wide = spec.kind in _SCALARS and dtype not in {"uint64", "bool"}
+    wide = spec.kind in _WIDENED and dtype not in {"uint64", "bool"}
     return types.integer_range("int64" if wide or types.is_decimal(dtype) else dtype)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from checkrow.errors import KernelTypeError
 from checkrow.expressions.nodes import KernelSpec
 from checkrow.kernels.columns import ColumnKernel
 from checkrow.kernels.group import MAP
@@ -33,6 +34,8 @@ class BatchKernel(ColumnKernel):
         super().__init__(function, policy.returns, read_signature(function, out=True, validity=True))
         self._policy = policy
         self._nulls = null_rule(policy.nulls, self._signature, self._captured.where, default=FORBID)
+        if not self._signature.columns:
+            raise KernelTypeError(f"{self._captured.where} reads no column; name the columns it needs as arguments")
         if OUT in self._signature.arguments:
             refuse_unwritable(self._returns, self._captured.where)
 
@@ -64,7 +67,8 @@ def batch_kernel(
     """Makes a function of a batch's arrays a kernel, for `.map(kernel)` or as an expression of columns.
 
     The arrays are those of some of the input's rows, however it was cut: what comes out for a row must not depend on
-    which rows stand beside it. They are read-only and C-contiguous, in the width of their columns.
+    which rows stand beside it. They are read-only and C-contiguous. Whole numbers and dates are int64 whatever the
+    width of their column (only uint64 stays), in `out` too; one that does not fit its column in the end is an error.
 
     Parameters
     ----------

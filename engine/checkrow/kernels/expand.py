@@ -140,7 +140,8 @@ def expand_kernel(
 
     Notes
     -----
-    Whole numbers and dates arrive as int64, whatever the width of their column, as in row kernels. A row on which it
+    Whole numbers and dates arrive as int64 whatever the width of their column, as in row kernels, and are written as
+    such; one that does not fit its column is an error, and so is an index outside `out`. A row on which the kernel
     fails gives no rows where `BadRows` lets the run go on; a failure further up names the row that was read.
 
     Examples

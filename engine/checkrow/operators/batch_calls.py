@@ -90,6 +90,7 @@ class BatchCall:
                 values = np.ones(self._batch.rows, np.bool_) if column.valid is None else column.valid != 0
             else:
                 values = column.values.view(np.bool_) if column.dtype == "bool" else column.values
+                values = values.astype(workspace_dtype(column.dtype), copy=False)
                 if column.valid is not None and self._spec.takes_null(name):
                     values = np.where(column.valid != 0, values, values.dtype.type(fills.get(name, 0)))
             out.append(values if len(self._rows) == self._batch.rows else values[self._rows])
