@@ -12,6 +12,7 @@ import pytest
 
 import checkrow as cr
 from checkrow import col, errors
+from checkrow.cli.commands import steps_table
 from checkrow.operators.expansions import Expander
 
 HERE = Path(__file__).name
@@ -229,6 +230,17 @@ def test_what_an_earlier_row_wrote_is_not_seen(rows: cr.Dataset) -> None:
         return id % 2 * 3
 
     assert rows.map(dirty).collect().to_pylist() == [{"a": 0, "b": False}] * 15
+
+
+def test_a_few_rows_are_enough(rows: cr.Dataset) -> None:
+    assert rows.map(parts).head(4).to_pylist() == [{"id": i, "k": k} for i, k in ((1, 0), (2, 0), (2, 1), (3, 0))]
+    assert rows.filter(col("id") > 99).map(parts).collect().num_rows == 0
+
+
+def test_steps_are_shown_with_what_was_added(rows: cr.Dataset, tmp_path: Path) -> None:
+    steps = rows.map(parts).write_parquet(str(tmp_path / "out")).steps
+    columns = {c.header: list(c.cells) for c in steps_table("", steps).columns}
+    assert (columns["rows in"], columns["expanded"], columns["rows out"]) == (["10"], ["6"], ["13"])
 
 
 def test_the_arrays_are_made_once(rows: cr.Dataset, monkeypatch: Any) -> None:
