@@ -13,6 +13,7 @@ import pytest
 import checkrow as cr
 from checkrow import col, errors
 from checkrow.cli.commands import steps_table
+from checkrow.compile.expansions import room_is_unseen
 from checkrow.operators.expansions import Expander
 
 HERE = Path(__file__).name
@@ -230,6 +231,56 @@ def test_what_an_earlier_row_wrote_is_not_seen(rows: cr.Dataset) -> None:
         return id % 2 * 3
 
     assert rows.map(dirty).collect().to_pylist() == [{"a": 0, "b": False}] * 15
+
+
+@cr.expand_kernel(returns={"a": pa.int64(), "room": pa.int64()}, keep=["id"], max_rows=1_000)
+def asks(id, out):  # noqa: A002  # the column's name
+    out.room[0] = len(out.a)
+    return 1
+
+
+@cr.expand_kernel(returns={"a": pa.int64(), "b": pa.int64()}, keep=["id"], max_rows=1_000)
+def uneven(id, out):  # noqa: A002  # the column's name
+    n = id * id * 12
+    for k in range(n):
+        out.a[k] = k
+    out.b[n - 1] += 1  # the last row, or of no rows a place that nobody counts
+    return n
+
+
+def test_room_grows_where_the_kernel_cannot_tell(rows: cr.Dataset, monkeypatch: Any) -> None:
+    assert [room_is_unseen(k.spec) for k in (uneven, parts, asks)] == [True, True, False]
+    unchecked = cr.expand_kernel(returns={"k": pa.int64()}, checked=False)(parts.function)
+    assert not room_is_unseen(unchecked.spec)
+    rooms: list[int] = []
+    drive_once = Expander._drive
+
+    def noted(self: Expander, below: Any, row: int) -> Any:
+        rooms.append(self._room)
+        return drive_once(self, below, row)
+
+    monkeypatch.setattr(Expander, "_drive", noted)
+    found = rows.map(uneven).collect(limits=cr.Limits(threads=1))
+    wanted = [(i, k, int(k == i * i * 12 - 1)) for i in range(10) for k in range(i * i * 12)]
+    assert list(zip(*(found[c].to_pylist() for c in ("id", "a", "b")), strict=True)) == wanted
+    assert sorted(set(rooms)) == [32, 256, 1_000]
+    assert set(rows.map(asks).collect()["room"].to_pylist()) == {1_000}
+
+
+@pytest.mark.parametrize(
+    ("body", "unseen"),
+    [
+        ("out.y[id % 3] = 1\n    out.y[out.y[0]] += 2\n    return 1", True),
+        ("out.y[-1] = 1\n    return 1", False),
+        ("out.y[:] = 1\n    return 1", False),
+        ("c = out.y\n    c[0] = 1\n    return 1", False),
+        ("return len(out)", False),
+        ("return out.y.size", False),
+        ("try:\n        out.y[id] = 1\n    except Exception:\n        return 0\n    return 1", False),
+    ],
+)
+def test_when_a_kernel_could_tell(tmp_path: Path, body: str, unseen: bool) -> None:
+    assert room_is_unseen(expanding(body, "id, out", tmp_path).spec) == unseen
 
 
 def test_a_few_rows_are_enough(rows: cr.Dataset) -> None:

@@ -74,6 +74,7 @@ def prepared(data: st.DataObject, table: pa.Table, monkeypatch: Any) -> cr.Datas
     """Writes rows to a file, and draws how they are cut and which tier computes them."""
     monkeypatch.setattr("checkrow.storage.parquet.ROWS", data.draw(st.sampled_from([1, 3, 131_072])))
     monkeypatch.setattr("checkrow.operators.expansions.ROWS", data.draw(st.sampled_from([1, 5, 131_072])))
+    monkeypatch.setattr("checkrow.operators.expansions.FIRST_ROOM", data.draw(st.sampled_from([1, 2, 32])))
     monkeypatch.setattr("checkrow.plan.slices.FLOOR_BYTES", data.draw(st.sampled_from([1, 4 << 20])))
     proof = data.draw(st.sampled_from([PROOF, lambda *_: False]))
     monkeypatch.setattr("checkrow.operators.fuse.RangeProof.holds", proof)

@@ -6,6 +6,8 @@ empties the outputs and calls again.
 
 from __future__ import annotations
 
+import ast
+
 import msgspec
 
 from checkrow.compile.driver import FULL, Driver, assembled
@@ -13,13 +15,14 @@ from checkrow.compile.emit import Body, scalar_type
 from checkrow.compile.groups import WRONG_ROWS
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelCall, KernelSpec, Node
+from checkrow.kernels.signature import OUT
 
 
 def expand_driver(call: KernelCall, *, masked: bool) -> Driver:
     """Returns the driver that calls a kernel for a range of rows.
 
-    Its last arguments are: `limit` (most rows a row may give), `capacity` of the outputs, `state` (one int64: rows
-    written), `rows` (int64: which row each row written came of), the outputs.
+    Its last arguments are: `limit` (how many rows long `out` is), `most` (rows a row may give), `capacity` of the
+    outputs, `state` (one int64: rows written), `rows` (int64: which row each row written came of), the outputs.
 
     Parameters
     ----------
@@ -45,7 +48,7 @@ def expand_driver(call: KernelCall, *, masked: bool) -> Driver:
     outputs = [f"o{j}" for j in range(len(spec.returns))]
     fields = ", ".join(repr(f.name) for f in spec.returns)
     return assembled(
-        body, ["limit", "capacity", "state", "rows", *outputs], ["state[0] = n", "return stop, 0, 0"],
+        body, ["limit", "most", "capacity", "state", "rows", *outputs], ["state[0] = n", "return stop, 0, 0"],
         ["n = state[0]"],
         head=[f"# outputs: {' '.join(f.dtype for f in spec.returns)}", f"Out = namedtuple('Out', [{fields}])", "", ""],
     )  # fmt: skip
@@ -66,5 +69,24 @@ def _emit_call(body: Body, node: Node, spec: KernelSpec) -> None:
             body.line(f"o{j}[j] = {scalar_type(field.dtype)}(0)")
     body.calling(spec)
     body.line(f"r = np.int64({text})")
-    with body.block("if r < 0 or r > limit:"):
+    with body.block("if r < 0 or r > most:"):
         body.stop(WRONG_ROWS, "r")
+
+
+def room_is_unseen(spec: KernelSpec) -> bool:
+    """Tells whether a kernel cannot know how long `out` is, until it fails for want of room.
+
+    So it is when all it does with `out` is to index its columns, checked, with no index that is said to be negative, and
+    when it does not catch what is raised.
+    """
+    nodes = list(ast.walk(ast.parse(spec.block.text)))
+    indexed = [
+        n.value.value for n in nodes
+        if isinstance(n, ast.Subscript) and isinstance(n.value, ast.Attribute) and _is_plain(n.slice)
+    ]  # fmt: skip
+    uses = [n for n in nodes if isinstance(n, ast.Name) and n.id == OUT]
+    return spec.checked and all(n in indexed for n in uses) and not any(isinstance(n, ast.Try) for n in nodes)
+
+
+def _is_plain(index: ast.expr) -> bool:
+    return not any(isinstance(n, (ast.Slice, ast.Tuple, ast.USub)) for n in ast.walk(index))

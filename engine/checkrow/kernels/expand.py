@@ -120,8 +120,8 @@ def expand_kernel(
     keep : list of column names
         Columns of the input that each of its rows repeats; default: all. None may be one that the kernel returns.
     max_rows : int
-        Most rows for one input row, which `out` has room for. All of that room is cleared for every input row: a small
-        limit is faster than a large one.
+        Most rows for one input row, which `out` has room for. A function that does more with `out` than index its
+        columns has all of that room cleared for every input row: with it, a small limit is faster than a large one.
     nulls : {"propagate", "forbid"} or dict of column name to value
         "propagate": a row with a null argument gives no rows. "forbid": it is an error. A dict says by column what
         stands in for null there; nulls in other columns propagate. An argument named `x_valid` beside `x` receives

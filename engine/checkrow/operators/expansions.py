@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from checkrow.compile.cache import DriverCache
 from checkrow.compile.driver import DONE, FULL, Driver
-from checkrow.compile.expansions import expand_driver
+from checkrow.compile.expansions import expand_driver, room_is_unseen
 from checkrow.expressions import types
 from checkrow.expressions.nodes import Node
 from checkrow.kernels.outputs import workspace_dtype
@@ -30,6 +30,8 @@ from checkrow.operators.strings import StringTable
 from checkrow.plan.expansions import Expansion
 
 Array = NDArray[Any]
+FIRST_ROOM = 32
+"""Rows for which `out` has room at first, where the kernel cannot tell: all of it is cleared for every row."""
 
 
 class Expander:
@@ -50,6 +52,7 @@ class Expander:
         self._spec = expansion.call.kernel
         self._call = expansion.inputs()
         self._limit = self._spec.max_rows or 1
+        self._room = min(FIRST_ROOM, self._limit) if room_is_unseen(self._spec) else self._limit
         self._tables = tables
         self._cache = cache
         self._keeper = keeper
@@ -86,19 +89,34 @@ class Expander:
             self._drivers[masked] = expand_driver(self._call, masked=masked)
         driver = self._drivers[masked]
         given = (
-            *input_arrays(driver, below), *scalar_arguments(driver), self._limit, len(self._rows), self._state,
-            self._rows, *self._out,
+            *input_arrays(driver, below), *scalar_arguments(driver), self._room, self._most(), len(self._rows),
+            self._state, self._rows, *self._out,
         )  # fmt: skip
         try:
             row, status, detail = drive(self._cache, driver, row, below.rows, given)
         except KernelFailed as failed:
             # A driver that raises has not told what it wrote; one that refuses a row has.
             self._state[0] = max(self._state[0], failed.kept)
-            return failed.row, self._explained(failed)
-        if status in {DONE, FULL}:
+            more = failed.reason == "IndexError" and self._make_room()
+            return failed.row, None if more else self._explained(failed)
+        if status in {DONE, FULL} or self._make_room():
             return row, None
         what = f"says it wrote {detail} rows; between 0 and max_rows={self._limit} are allowed"
         return row, KernelFailed(row, self._spec, "WrongRows", what)
+
+    def _most(self) -> int:
+        """Returns how many rows a row may give in this room.
+
+        Half of a smaller room than the kernel was promised: with an index below 0 it would reach the other half.
+        """
+        return self._room if self._room == self._limit else self._room // 2
+
+    def _make_room(self) -> bool:
+        """Makes more room for each row, if that was not all; the row that did not find enough is tried again."""
+        if self._room == self._limit:
+            return False
+        self._room = min(8 * self._room, self._limit)
+        return True
 
     def _explained(self, failed: KernelFailed) -> KernelFailed:
         if failed.reason != "IndexError":
