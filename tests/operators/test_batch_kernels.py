@@ -110,6 +110,14 @@ def test_failing_rows_are_found_by_halves_and_the_others_have_their_values(rows:
     assert found == [0, 10, 20, None, 0, 10, 20, None, 0, 10]
 
 
+def test_what_a_failed_call_wrote_is_forgotten(rows: cr.Dataset, tmp_path: Path) -> None:
+    adds = batching(
+        "for i in range(len(id)):\n        out.y[i] += 1 + id[i] * (1 // (id[i] - 4) * 0)", "id, out", tmp_path
+    )
+    found = rows.map(adds).collect(bad_rows=cr.BadRows("null"))["y"].to_pylist()
+    assert found == [1, 1, 1, 1, None, 1, 1, 1, 1, 1]
+
+
 def test_failing_rows_leave_for_the_quarantine(rows: cr.Dataset, tmp_path: Path) -> None:
     rows.map(picky).filter(col("picky") >= 0).write_parquet(str(tmp_path / "out"), bad_rows=cr.BadRows("quarantine"))
     assert cr.scan(str(tmp_path / "out")).collect()["id"].to_pylist() == [0, 1, 2, 4, 5, 6, 8, 9]

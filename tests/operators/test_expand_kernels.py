@@ -108,7 +108,7 @@ def test_a_failure_above_names_the_row_that_was_read(rows: cr.Dataset) -> None:
     with pytest.raises(errors.KernelRowError, match=rf"row group 0, row 3: kernel 'pairs' \(.*{HERE}.* two"):
         rows.map(parts).map(pairs).collect()
     with pytest.raises(errors.KernelRowError, match="row group 1, row 1: kernel 'pairs'"):
-        rows.filter(col("id") > 5).map(parts).filter(col("k") > 0).map(pairs).collect()
+        rows.filter(col("id") > 6).map(parts).filter(col("k") > 0).map(pairs).collect()
 
 
 def test_only_what_is_needed_is_read_and_conditions_sink(rows: cr.Dataset) -> None:
@@ -265,6 +265,20 @@ def test_room_grows_where_the_kernel_cannot_tell(rows: cr.Dataset, monkeypatch: 
     assert list(zip(*(found[c].to_pylist() for c in ("id", "a", "b")), strict=True)) == wanted
     assert sorted(set(rooms)) == [32, 256, 1_000]
     assert set(rows.map(asks).collect()["room"].to_pylist()) == {1_000}
+
+
+def test_an_index_below_zero_means_the_end_of_all_the_room(rows: cr.Dataset) -> None:
+    @cr.expand_kernel(returns={"a": pa.int64(), "b": pa.int64()}, keep=[], max_rows=1_000)
+    def backwards(id, out):  # noqa: A002  # the column's name
+        zero = id * 0
+        out.b[zero - 1] = 5
+        for k in range(32):
+            out.a[k] = k
+        return 32
+
+    assert room_is_unseen(backwards.spec)
+    found = rows.map(backwards).collect()
+    assert (found["a"].to_pylist(), set(found["b"].to_pylist())) == ([*range(32)] * 10, {0})
 
 
 @pytest.mark.parametrize(

@@ -76,8 +76,8 @@ def _emit_call(body: Body, node: Node, spec: KernelSpec) -> None:
 def room_is_unseen(spec: KernelSpec) -> bool:
     """Tells whether a kernel cannot know how long `out` is, until it fails for want of room.
 
-    So it is when all it does with `out` is to index its columns, checked, with no index that is said to be negative, and
-    when it does not catch what is raised.
+    So it is when all it does with `out` is to index its columns, checked, with no index that is said to be negative,
+    and when it does not catch what is raised.
     """
     nodes = list(ast.walk(ast.parse(spec.block.text)))
     indexed = [
