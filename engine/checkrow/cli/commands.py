@@ -8,6 +8,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from rich.table import Table
 import checkrow
 from checkrow.cli.progress import ProgressDisplay
 from checkrow.compile.cache import driver_cache
-from checkrow.dataset.execution import Limits
+from checkrow.dataset.execution import TASK_TIMEOUT_S, Limits
 from checkrow.dataset.registry import recall
 from checkrow.dataset.run import Run, steps_of
 from checkrow.errors import CheckFailed, ConfigError
@@ -57,39 +58,51 @@ def parse_parameters(pairs: list[str]) -> dict[str, str]:
     return out
 
 
-@contextlib.contextmanager
-def _where(processes: int | None, cluster: str | None) -> Iterator[object]:
-    if processes is not None and cluster is not None:
-        raise ConfigError("--processes and --cluster exclude each other")
-    if processes is None:
-        yield cluster
-        return
-    if processes < 1:
-        raise ConfigError(f"--processes {processes}: at least 1 is needed")
-    with local_cluster(processes) as made:
-        yield made
+@dataclass(frozen=True, slots=True)
+class Means:
+    """Where a command runs a job, and what it may use."""
+
+    threads: int | None
+    processes: int | None
+    cluster: str | None
+    checkpoint_interval_s: float
+    task_timeout_s: float | None
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the run."""
+        return Limits(threads=self.threads, task_timeout_s=self.task_timeout_s or TASK_TIMEOUT_S)
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[object]:
+        """Yields what `on=` takes."""
+        if self.processes is not None and self.cluster is not None:
+            raise ConfigError("--processes and --cluster exclude each other")
+        if self.processes is None:
+            yield self.cluster
+            return
+        if self.processes < 1:
+            raise ConfigError(f"--processes {self.processes}: at least 1 is needed")
+        with local_cluster(self.processes) as made:
+            yield made
 
 
 def run(
-    reference: str, pairs: list[str], threads: int | None, processes: int | None, cluster: str | None,
-    checkpoint_interval_s: float, *, force: bool, recompute: bool, accept_code_change: bool, json: bool, quiet: bool,
-    progress: bool,
+    reference: str, pairs: list[str], means: Means, *, force: bool, recompute: bool, accept_code_change: bool,
+    json: bool, quiet: bool, progress: bool,
 ) -> None:  # fmt: skip
     """Runs a job."""
     job = load_job(reference)
-    with _where(processes, cluster) as on, ProgressDisplay(enabled=progress) as display:
+    with means.place() as on, ProgressDisplay(enabled=progress) as display:
         result = job.run(
-            on, limits=Limits(threads=threads), progress=display, force=force, recompute=recompute,
-            accept_code_change=accept_code_change, checkpoint_interval_s=checkpoint_interval_s,
+            on, limits=means.limits, progress=display, force=force, recompute=recompute,
+            accept_code_change=accept_code_change, checkpoint_interval_s=means.checkpoint_interval_s,
             **parse_parameters(pairs),
         )  # fmt: skip
     _report(result, json=json, quiet=quiet)
 
 
-def resume(
-    run_id: str, threads: int | None, processes: int | None, cluster: str | None, checkpoint_interval_s: float, *,
-    json: bool, quiet: bool, progress: bool,
-) -> None:  # fmt: skip
+def resume(run_id: str, means: Means, *, json: bool, quiet: bool, progress: bool) -> None:
     """Continues a job's unfinished run; the job's file is loaded again and must still be the same plan."""
     full, control = recall(run_id)
     record = read_run(PosixStore(control), full)
@@ -99,9 +112,9 @@ def resume(
         )
     job = _job_of(record.job, Path(record.job_file))
     committed = {r.token for r in CommitLog(PosixStore(control)).read()}
-    with _where(processes, cluster) as on, ProgressDisplay(enabled=progress) as display:
+    with means.place() as on, ProgressDisplay(enabled=progress) as display:
         result = job.run(
-            on, limits=Limits(threads=threads), progress=display, checkpoint_interval_s=checkpoint_interval_s,
+            on, limits=means.limits, progress=display, checkpoint_interval_s=means.checkpoint_interval_s,
             force=record.generation > 1 and record.token not in committed, **record.parameters,
         )  # fmt: skip
     _report(result, json=json, quiet=quiet)
