@@ -144,6 +144,24 @@ def decimal_text(precision: int, scale: int) -> str:
     return f"decimal128({precision}, {scale})"
 
 
+def alike(source: str, wanted: str) -> bool:
+    """Tells whether values of one type may be read as another when each converts without loss."""
+    if source == wanted or source.startswith(UNSUPPORTED):
+        return source == wanted
+    return (is_numeric(source) and is_numeric(wanted)) or (is_temporal(source) and is_temporal(wanted))
+
+
+def refuse_unlike(where: str, name: str, source: str, wanted: str) -> None:
+    """Raises SchemaError unless a file's column may be read as what the dataset has."""
+    if not alike(source, wanted):
+        raise type_clash(where, name, source, wanted)
+
+
+def type_clash(where: str, name: str, source: str, wanted: str) -> SchemaError:
+    """Returns the error for a column that is not, or not without loss, what the dataset has."""
+    return SchemaError(f"{where}: column {name!r} is {source.removeprefix(UNSUPPORTED)} but the dataset has {wanted}")
+
+
 _NUMPY = {"bool": "u1", "date32[day]": "i4", "float": "f4", "double": "f8"}
 
 

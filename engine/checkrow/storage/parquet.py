@@ -60,19 +60,28 @@ def read_row_groups(
 ) -> tuple[RowGroup, ...]:
     """Returns a file's row groups: rows, decoded size of `columns`, ranges of `ranged`.
 
+    Parameters
+    ----------
+    dtypes : dict
+        What the dataset's columns are; a column of the file that cannot be read as its type is refused.
+
     Raises
     ------
     CorruptInput
         If the file is not a complete Parquet file.
     SchemaError
-        If it has two columns of one of the names.
+        If it has two columns of one of the names, or one of a type that does not go with the dataset's.
     """
-    metadata = _open(opened, name).metadata
+    file = _open(opened, name)
+    metadata, held = file.metadata, file.schema_arrow
     paths = [metadata.schema.column(j).path for j in range(metadata.num_columns)]
     places = {path: j for j, path in enumerate(paths)}
     twice = next((c for c in columns if paths.count(c) > 1), None)
     if twice is not None:
         raise SchemaError(f"{name} has two columns named {twice!r}; rename one")
+    for column in columns:
+        if column in held.names:
+            types.refuse_unlike(name, column, types.type_text(held.field(column).type), dtypes[column])
     return tuple(
         _row_group(metadata.row_group(i), places, columns, ranged, dtypes) for i in range(metadata.num_row_groups)
     )
