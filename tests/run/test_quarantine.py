@@ -72,6 +72,7 @@ def test_one_record_commits_both(source) -> None:
     }
     assert (record.accounting.rows_in, record.accounting.rows_out, record.accounting.rows_quarantined) == (100, 90, 10)
     assert (run.rows_out, run.rows_quarantined, run.rows_nulled, run.metrics["rows_quarantined"]) == (90, 10, 0, 10)
+    assert ">quarantined</th>" in run._repr_html_()
     assert quarantined() == list(range(0, 100, 10))
     row = cr.scan("out", output="quarantine").collect().to_pylist()[7]
     assert {n: v for n, v in row.items() if n not in {"_source_file", "_instance"}} == {

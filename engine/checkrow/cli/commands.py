@@ -16,6 +16,7 @@ import msgspec
 import numba
 import numpy as np
 import pyarrow as pa
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -24,7 +25,7 @@ from checkrow.cli.progress import ProgressDisplay
 from checkrow.compile.cache import driver_cache
 from checkrow.dataset.execution import TASK_TIMEOUT_S, Limits
 from checkrow.dataset.registry import recall
-from checkrow.dataset.run import Run, steps_of
+from checkrow.dataset.run import Run, bad_columns, steps_of
 from checkrow.errors import CheckFailed, ConfigError
 from checkrow.jobs.job import Job
 from checkrow.jobs.loading import jobs_in, load_job
@@ -43,8 +44,19 @@ def to_stdout(value: Any) -> None:
 
 
 def to_person(table: Table | str) -> None:
-    """Prints for a person, to standard error."""
-    Console(stderr=True, highlight=False).print(table)
+    """Prints for a person, to standard error; into a file or a log in lines long enough for every table."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        console.width = 160
+    console.print(table)
+
+
+def _table(title: str, *heads: str, show_header: bool = True) -> Table:
+    """Returns an empty table; cells are never cut."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_header=show_header)
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    return table
 
 
 def parse_parameters(pairs: list[str]) -> dict[str, str]:
@@ -159,8 +171,8 @@ def _run_table(result: Run) -> Table | str:
 
 def steps_table(title: str, steps: Any) -> Table:
     """Returns steps as a table; rows on which a kernel failed have a column where there are any."""
-    table = Table(title=title, title_justify="left")
-    bad = [name for name in ("nulled", "quarantined") if any(getattr(s, f"rows_{name}") for s in steps)]
+    table = _table(title)
+    bad = bad_columns(steps)
     for head in ("step", "rows in", "rows out", "filtered", *bad, "tasks", "done before", "seconds"):
         table.add_column(head, justify="left" if head == "step" else "right")
     for s in steps:
@@ -226,9 +238,8 @@ def dataset_log(url: str, *, json: bool) -> None:
             ]
         )  # fmt: skip
         return
-    table = Table(title=f"commits of {url}", title_justify="left")
-    for head in ("number", "committed at", "job", "run", "mode", "output", "rows", "files added", "removed"):
-        table.add_column(head)
+    heads = ("number", "committed at", "job", "run", "mode", "output", "rows", "files added", "removed")
+    table = _table(f"commits of {url}", *heads)
     for r in records:
         for output, c in r.outputs.items():
             counts = (f"{c.rows:,}", len(c.adds), len(c.removes))
@@ -270,7 +281,7 @@ def doctor(*, warm: bool, json: bool) -> None:
     if json:
         to_stdout(facts)
         return
-    table = Table(title="checkrow doctor", title_justify="left", show_header=False)
+    table = _table("checkrow doctor", show_header=False)
     for name, value in facts.items():
         table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
     to_person(table)
