@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from checkrow.compile.division import CHECKED, with_checked_divisions
 from checkrow.expressions.nodes import KernelSpec, SourceBlock
+from checkrow.kernels.source import literal
 
 PLAIN = "plain"
 """The decorator that leaves functions interpreted."""
@@ -40,7 +41,7 @@ def kernel_text(spec: KernelSpec, *, compiled: bool = True) -> KernelText:
         f"from checkrow_kernels.jit import {decorator} as jit_checkrow",
         *(f"from checkrow_kernels.division import {function} as {name}" for function, name in CHECKED.items()),
         "",
-        *(f"{name} = {_literal(value)}" for name, value in spec.constants),
+        *(f"{name} = {literal(value)}" for name, value in spec.constants),
     ]
     headers = []
     for block in spec.blocks:
@@ -48,8 +49,3 @@ def kernel_text(spec: KernelSpec, *, compiled: bool = True) -> KernelText:
         headers.append((len(lines) + 1, block))
         lines += [*with_checked_divisions(block.text).split("\n"), ""]
     return KernelText("\n".join(lines), tuple(headers))
-
-
-def _literal(value: object) -> str:
-    """Returns a constant as an expression; Python writes infinities and NaN as names it does not know."""
-    return f"float({str(value)!r})" if isinstance(value, float) else repr(value)
