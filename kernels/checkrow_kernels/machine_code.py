@@ -32,8 +32,8 @@ class MachineCode(_Cache):  # type: ignore[misc]  # Numba has no types
     Parameters
     ----------
     function : callable
-        Its name and code, and outside of this package its file, are part of what a variant is for; what it calls is
-        not: the directory must be named after that.
+        Its name and code are part of what a variant is for. What it calls is not: the directory, or its file's name if
+        that stands in the directory, says it; elsewhere the state of its file does.
     directory : Path
     """
 
@@ -41,7 +41,8 @@ class MachineCode(_Cache):  # type: ignore[misc]  # Numba has no types
         self._directory = directory
         file, code = Path(function.__code__.co_filename), function.__code__
         self._stem = f"{file.stem}.{function.__qualname__}"
-        self._identity = repr((self._stem, _stamp(file), code.co_code, code.co_names, numba.__version__, sys.version))
+        stamp = "" if file.parent in {_PACKAGE, directory} else _stamp(file)
+        self._identity = repr((self._stem, stamp, code.co_code, code.co_names, numba.__version__, sys.version))
 
     @property
     def cache_path(self) -> str:
@@ -108,8 +109,6 @@ def _seal(key: bytes, data: bytes) -> bytes:
 
 
 def _stamp(file: Path) -> str:
-    """Returns what changes with a file that the name of the directory does not stand for."""
-    if file.parent == _PACKAGE or not file.exists():
-        return ""
+    """Returns what changes with a file's content."""
     found = file.stat()
     return f"{file} {found.st_mtime_ns} {found.st_size}"

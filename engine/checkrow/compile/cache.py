@@ -21,7 +21,6 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba.core.errors import NumbaError
 
 import checkrow_kernels
 from checkrow.compile.driver import Driver
@@ -108,7 +107,7 @@ class DriverCache:
             misses = sum(dispatcher.stats.cache_misses.values())
             try:
                 dispatcher.compile(signature)
-            except NumbaError as error:
+            except Exception as error:  # noqa: BLE001  # Numba's, and what its parts raise on code they do not expect
                 self._forget(driver)
                 raise kernel_error(error, driver) from None
             if sum(dispatcher.stats.cache_misses.values()) > misses:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-from numba.core.errors import NumbaError
-
 from checkrow.compile.driver import Driver
 from checkrow.compile.kernel_text import kernel_module, kernel_text
 from checkrow.errors import CheckrowError, KernelTypeError
@@ -16,7 +14,7 @@ _PLACE = re.compile(r'File "(?:[^"]*[/\\])?(k_[0-9a-f]+)\.py", line (\d+)')
 _NOISE = ("During", "File", "This error", "To find out", "Overload", "Known signatures", "Unsupported functionality")
 
 
-def kernel_error(error: NumbaError, driver: Driver) -> CheckrowError:
+def kernel_error(error: Exception, driver: Driver) -> CheckrowError:
     """Returns the error to raise for a driver that did not compile."""
     text = _ANSI.sub("", str(error))
     by_module = {kernel_module(spec): spec for spec in driver.kernels}

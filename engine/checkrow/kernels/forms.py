@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from checkrow.errors import KernelTypeError
+from checkrow.expressions.nodes import SourceBlock
 
 _IMPURE = frozenset(
     {"print", "input", "open", "exec", "eval", "compile", "breakpoint", "globals", "locals", "vars", "__import__"}
@@ -22,28 +23,22 @@ _REFUSED: tuple[tuple[tuple[type[ast.AST], ...], str], ...] = (
 )
 
 
-def refuse_forms(tree: ast.FunctionDef, file: str, first: int) -> None:
-    """Raises KernelTypeError for the first form in a function that no kernel may have.
-
-    Parameters
-    ----------
-    tree : ast.FunctionDef
-    file : str
-    first : int
-        The line of the file on which line 1 of the tree stands.
-    """
-    arguments = tree.args
-    if arguments.vararg or arguments.kwarg:
-        raise KernelTypeError(
-            f"{file}:{first + tree.lineno - 1}: kernel {tree.name!r} has *args or **kwargs; name every argument"
-        )
+def refuse_forms(block: SourceBlock) -> None:
+    """Raises KernelTypeError for the first form in a function that no kernel may have."""
+    tree = _definition_of(block)
     bound = bound_names(tree)
-    for statement in tree.body:
-        for node in ast.walk(statement):
-            reason = _reason(node, bound)
-            if reason:
-                line = first + getattr(node, "lineno", tree.lineno) - 1
-                raise KernelTypeError(f"{file}:{line}: kernel {tree.name!r} {reason}")
+    for node in (n for statement in tree.body for n in ast.walk(statement)):
+        reason = _reason(node, bound)
+        if reason:
+            line = block.line + getattr(node, "lineno", 1) - 1
+            raise KernelTypeError(f"{block.file}:{line}: kernel {block.name!r} {reason}")
+
+
+def _definition_of(block: SourceBlock) -> ast.FunctionDef:
+    tree = ast.parse(block.text).body[0]
+    if not isinstance(tree, ast.FunctionDef):
+        raise AssertionError("a block defines one function")
+    return tree
 
 
 def bound_names(tree: ast.AST) -> frozenset[str]:
@@ -63,9 +58,48 @@ def _reason(node: ast.AST, bound: frozenset[str]) -> str:
     for kinds, reason in _REFUSED:
         if isinstance(node, kinds):
             return reason
+    if isinstance(node, ast.ExceptHandler) and node.type is not None and ast.unparse(node.type) != "Exception":
+        return f"catches {ast.unparse(node.type)}; compiled code can tell no errors apart, catch Exception"
     if isinstance(node, ast.Name) and node.id in _IMPURE and node.id not in bound:
         return (
             f"uses {node.id}(); a kernel may be called in any order, or again, so it only computes. "
             "Call it with plain values to look into it"
         )
     return ""
+
+
+def refuse_no_value(block: SourceBlock) -> None:
+    """Raises KernelTypeError if a function may end without a value, which interpreted would be None."""
+    tree = _definition_of(block)
+    returns = [n for n in ast.walk(tree) if isinstance(n, ast.Return)]
+    bare = next((n.lineno for n in returns if n.value is None or _is_none(n.value)), None)
+    if bare is None and not _goes_on(tree.body):
+        return
+    line = block.line + (bare or 1) - 1
+    where = f"{block.file}:{line}: kernel {block.name!r}"
+    raise KernelTypeError(
+        f"{where} returns no value{'' if not returns else ' on one of its ways'}; return one wherever it ends"
+    )
+
+
+def _is_none(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and value.value is None
+
+
+def _goes_on(statements: list[ast.stmt]) -> bool:
+    """Tells whether what follows some statements can be reached, as far as their form shows."""
+    match statements[-1]:
+        case ast.Return() | ast.Raise():
+            return False
+        case ast.If(body=body, orelse=orelse):
+            return not orelse or _goes_on(body) or _goes_on(orelse)
+        case ast.While(test=ast.Constant(value=value), body=body) if value:
+            return any(isinstance(n, ast.Break) for s in body for n in ast.walk(s))
+        case ast.Try(body=body, handlers=handlers, orelse=orelse, finalbody=final):
+            ends = bool(final) and not _goes_on(final)
+            return not ends and (_goes_on(orelse or body) or any(_goes_on(h.body) for h in handlers))
+        case ast.Match(cases=cases):
+            last = cases[-1].pattern
+            whole = isinstance(last, ast.MatchAs) and last.pattern is None and cases[-1].guard is None
+            return not whole or any(_goes_on(c.body) for c in cases)
+    return True

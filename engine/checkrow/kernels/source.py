@@ -70,6 +70,8 @@ def capture(
     name = getattr(function, "__name__", repr(function))
     if name == "<lambda>":
         raise KernelTypeError("a lambda cannot be a kernel; write a def so that its source can be found again")
+    if not isinstance(function, types.FunctionType):
+        raise KernelTypeError(f"kernel {name!r} must be a plain def, not a {type(function).__name__}")
     file = inspect.getsourcefile(function) or "<unknown>"
     try:
         lines, first = inspect.getsourcelines(function)
@@ -80,7 +82,10 @@ def capture(
     tree = _definition(lines)
     if not isinstance(tree, ast.FunctionDef):
         raise KernelTypeError(f"{file}:{first}: kernel {name!r} must be a plain def (not async, not a class)")
-    refuse_forms(tree, file, first)
+    if tree.args.vararg or tree.args.kwarg:
+        raise KernelTypeError(
+            f"{file}:{first + tree.lineno - 1}: kernel {name!r} has *args or **kwargs; name every argument"
+        )
     if not is_loaded(function, tree):
         raise KernelTypeError(
             f"{file}:{first + tree.lineno - 1}: the source of {name!r} is not what was loaded: the file was edited "
@@ -176,7 +181,9 @@ def _resolved(outside: dict[str, object], reference: Reference) -> tuple[object,
     """Returns what a reference means, and how many of its names are used up to get there: modules are looked into."""
     value, used = outside.get(reference.path[0]), 1
     while isinstance(value, types.ModuleType) and value.__name__ not in _MODULES and used < len(reference.path):
-        value = getattr(value, reference.path[used], None)
+        if not hasattr(value, reference.path[used]):
+            break
+        value = getattr(value, reference.path[used])
         used += 1
     return value, used
 
@@ -225,6 +232,7 @@ class _Walk:
     def visit(self, captured: Captured, function: Callable[..., object]) -> None:
         """Takes in what a function reaches, then its block."""
         block = captured.block
+        refuse_forms(block)
         self._open.append(function)
         outside = surroundings(function)
         changes = [r for reference in references(block.text) for r in self._follow(block, outside, reference)]
@@ -253,6 +261,7 @@ class _Walk:
         value, used = _resolved(outside, reference)
         written = ".".join(reference.path[:used])
         where = f"{where} reaches {written!r}"
+        _refuse_missing(where, value, reference.path[used:])
         taken = self._take(where, reference.path[used - 1], value)
         if taken == written:
             return
@@ -298,6 +307,16 @@ class _Walk:
             known = None if bound else self.known.get(function)
             self.visit(known or capture(function, defaults=_defaults(function, bound)), function)
         return name
+
+
+def _refuse_missing(where: str, value: object, path: tuple[str, ...]) -> None:
+    """Raises KernelTypeError for a name that a module does not have."""
+    for name in path:
+        if not isinstance(value, types.ModuleType):
+            return
+        if not hasattr(value, name):
+            raise KernelTypeError(f"{where}, but the module {value.__name__!r} has no {name!r}")
+        value = getattr(value, name)
 
 
 def _place(block: SourceBlock) -> str:
