@@ -56,8 +56,9 @@ class KernelFailed(Exception):  # never leaves the operators: they raise what `l
 
 
 def drive(
-    cache: DriverCache, driver: Driver, first: int, last: int, arguments: tuple[object, ...]
-) -> tuple[int, int, int]:
+    cache: DriverCache, driver: Driver, first: int, last: int, arguments: tuple[object, ...],
+    again: tuple[object, ...] = (),
+) -> tuple[int, int, int]:  # fmt: skip
     """Runs a driver for some rows; returns (next row, status, detail).
 
     Parameters
@@ -65,6 +66,8 @@ def drive(
     first, last : int
     arguments : tuple
         What follows `at` in the driver's signature.
+    again : tuple
+        The same for a single row that failed, to find its line, where a loop that begins there needs others.
 
     Raises
     ------
@@ -84,7 +87,7 @@ def drive(
         reason = type(error).__name__
         raise KernelFailed(
             at_row, driver.calls[call], reason, f"raised {reason}: {error}", call=call, kept=kept, groups=groups,
-            line=partial(failing_line, cache, driver, at_row, arguments, error),
+            line=partial(failing_line, cache, driver, at_row, again or arguments, error),
         ) from None  # fmt: skip
     if driver.checked and status in {NULL_FORBIDDEN, OUT_OF_RANGE}:
         raise _refused(driver, int(row), int(status), int(detail))
