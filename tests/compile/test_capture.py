@@ -89,6 +89,18 @@ def test_helpers_reached_through_helpers_and_packages(modules, tmp_path) -> None
         sys.modules.pop(name)
 
 
+def test_a_helper_that_does_not_compile_is_named_by_its_own_file(modules) -> None:
+    helpers = "\n\ndef wrong(x):\n    y = x + 1\n    return y.upper()\n"
+    kernel = modules(helpers=helpers, job=job("return helpers.wrong(x)", "import helpers")).kernel
+    wanted = r"helpers\.py:5: kernel 'kernel' does not compile in `return y.upper\(\)`: .*columns: x \(double\)"
+    with pytest.raises(errors.KernelTypeError, match=wanted):
+        values(kernel, 1.0)
+    kernel = modules(
+        helpers=helpers.replace("y.upper()", "y"), job=job("return helpers.wrong(x)", "import helpers")
+    ).kernel
+    assert values(kernel, 1.0) == [2.0]
+
+
 def test_compiled_helpers_and_kernels_as_helpers(modules) -> None:
     text = HELPERS + HEAD + (
         "@numba.njit(cache=False)\ndef fast(x):\n    return x + 1\n"
