@@ -1,10 +1,10 @@
 """Ordering rows within groups: stable, by 64-bit words whose unsigned order is the order wanted.
 
 Where most rows are in order already, groups are sorted one by one: those of a few rows by insertion, larger ones by a
-radix sort of (word, row) pairs that looks only at the bytes in which words of the group differ. Else all rows are sorted
-at once, whatever their group, as one word each of key and row number, and then dealt to their groups. Sources: Knuth, The
-Art of Computer Programming 3, 5.2.1 and 5.2.5; least-significant-digit radix sort with skipped passes as in DuckDB's row
-sort. O(rows * differing bytes).
+radix sort of (word, row) pairs that looks only at the bytes in which words of the group differ. Else all rows are
+sorted at once, whatever their group, as one word each of key and row number, and then dealt to their groups. Sources:
+Knuth, The Art of Computer Programming 3, 5.2.1 and 5.2.5; least-significant-digit radix sort with skipped passes as in
+DuckDB's row sort. O(rows * differing bytes).
 """
 
 from __future__ import annotations

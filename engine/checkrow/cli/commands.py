@@ -22,7 +22,7 @@ from rich.table import Table
 
 import checkrow
 from checkrow.cli.progress import ProgressDisplay
-from checkrow.compile.cache import driver_cache
+from checkrow.compile import cache_files
 from checkrow.dataset.execution import TASK_TIMEOUT_S, Limits
 from checkrow.dataset.registry import recall
 from checkrow.dataset.run import Run, bad_columns, steps_of
@@ -262,19 +262,20 @@ def dataset_verify(url: str, *, json: bool) -> None:
         raise CheckFailed(f"{url}: {len(verdict.problems)} problems. " + "; ".join(verdict.problems[:5]))
 
 
-def doctor(*, warm: bool, json: bool) -> None:
-    """Shows this machine's suitability; compiles the page decoder first if it is to be warm."""
+def doctor(*, warm: bool, clear_cache: bool, json: bool) -> None:
+    """Shows this machine's suitability; first empties the kernel cache, then compiles the page decoder, if asked to."""
+    if clear_cache:
+        cache_files.clear_cache()
     if warm:
         compile_pages()
-    cache = driver_cache()
-    files = list(cache.directory.rglob("*")) if cache.directory.is_dir() else []
+    held = cache_files.cache_contents()
     with tempfile.TemporaryDirectory() as probe:
         swaps = exchange_works(Path(probe))
     facts = {
         "checkrow": checkrow.__version__, "python": platform.python_version(), "numba": numba.__version__,
         "numpy": np.__version__, "pyarrow": pa.__version__, "cores": len(os.sched_getaffinity(0)),
-        "kernel_cache": str(cache.directory), "kernel_cache_bytes": sum(f.stat().st_size for f in files if f.is_file()),
-        "kernel_cache_drivers": sum(f.name.startswith("d_") and f.suffix == ".py" for f in files),
+        "kernel_cache": str(held.directory), "kernel_cache_bytes": held.size_bytes,
+        "kernel_cache_drivers": held.drivers, "kernel_cache_writable": os.access(_existing(held.directory), os.W_OK),
         "page_decoder": "ready" if is_ready() else "not compiled: pyarrow decodes (checkrow doctor --warm)",
         "swaps_directories": swaps,
     }  # fmt: skip
@@ -283,5 +284,10 @@ def doctor(*, warm: bool, json: bool) -> None:
         return
     table = _table("checkrow doctor", show_header=False)
     for name, value in facts.items():
-        table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
+        table.add_row(name.replace("_", " "), f"{value:,}" if type(value) is int else str(value))
     to_person(table)
+
+
+def _existing(path: Path) -> Path:
+    """Returns a path, or the nearest directory above it that is there."""
+    return next(p for p in (path, *path.parents) if p.exists())

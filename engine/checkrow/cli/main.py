@@ -156,13 +156,16 @@ def doctor(
     warm: Annotated[
         bool, typer.Option("--warm", help="Compile the Parquet decoder now, which takes some seconds.")
     ] = False,
+    clear_cache: Annotated[
+        bool, typer.Option("--clear-cache", help="Remove all compiled code; what runs now is not disturbed.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show versions, cores, the kernel cache and whether this machine can do what checkrow needs.
 
     Example: checkrow doctor --warm
     """
-    _commands().doctor(warm=warm, json=json)
+    _commands().doctor(warm=warm, clear_cache=clear_cache, json=json)
 
 
 class _Terminated(KeyboardInterrupt):

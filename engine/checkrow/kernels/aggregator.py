@@ -20,6 +20,7 @@ from checkrow.errors import KernelTypeError, PlanError
 from checkrow.expressions.aggregates import AggregateCall, AggregateExpr, argument
 from checkrow.expressions.expression import Expr
 from checkrow.expressions.nodes import KernelCall, KernelSpec
+from checkrow.kernels.forms import refuse_no_value
 from checkrow.kernels.signature import Parameters, Returns, Signature, read_signature, refuse_unknown, returned_fields
 from checkrow.kernels.source import Captured, Number, capture, reach
 
@@ -80,6 +81,8 @@ class Aggregator:
     def spec(self) -> KernelSpec:
         """The record from which any process can compile the aggregator, with helpers and constants as they are now."""
         found = reach(*((m.captured, m.function) for n, m in self._methods.items() if n != "init"))
+        for method in self._methods.values():
+            refuse_no_value(method.captured.block)
         decimals, time_unit = self._policy
         marks = repr((found.fingerprint, "aggregator"))
         return KernelSpec(

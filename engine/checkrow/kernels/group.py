@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from checkrow.errors import KernelTypeError, PlanError
 from checkrow.expressions.nodes import KernelCall, KernelSpec, column
 from checkrow.expressions.types import numpy_dtype
+from checkrow.kernels.forms import refuse_no_value
 from checkrow.kernels.signature import OUT, Parameters, Returns, read_signature, refuse_unknown, returned_fields
 from checkrow.kernels.source import Number, capture, reach
 
@@ -76,6 +77,8 @@ class GroupKernel:
     def spec(self) -> KernelSpec:
         """The record from which any process can compile the kernel, with helpers and constants as they are now."""
         found, policy = reach((self._captured, self.function)), self._policy
+        if policy.shape == EXPAND or OUT not in self._signature.arguments:
+            refuse_no_value(self._captured.block)
         fills = tuple(policy.nulls.items()) if isinstance(policy.nulls, dict) else ()
         marks = repr((found.fingerprint, "group", policy.shape, policy.checked, [f.name for f in self._returns]))
         return KernelSpec(

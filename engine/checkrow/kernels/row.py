@@ -9,6 +9,7 @@ from typing import overload
 from checkrow.errors import PlanError
 from checkrow.expressions.expression import Expr, as_node
 from checkrow.expressions.nodes import KernelSpec, Node, column
+from checkrow.kernels.forms import refuse_no_value
 from checkrow.kernels.signature import Parameters, Returns, read_signature, refuse_unknown, returned_fields
 from checkrow.kernels.source import Number, capture, reach
 
@@ -40,6 +41,7 @@ class RowKernel:
     def spec(self) -> KernelSpec:
         """The record from which any process can compile the kernel, with helpers and constants as they are now."""
         found = reach((self._captured, self.function))
+        refuse_no_value(self._captured.block)
         nulls, decimals, time_unit = self._policy
         return KernelSpec(
             name=self.__name__, kind="row", blocks=found.blocks, constants=found.constants, modules=found.modules,
