@@ -21,8 +21,8 @@ import numba
 from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 from numba.core.runtime import rtsys
-from numba.cpython import hashing as _hash_secrets  # noqa: F401  # symbols that code with hash() is linked against
 from numba.core.serialize import dumps
+from numba.cpython import hashing as _hash_secrets  # noqa: F401  # symbols that code with hash() is linked against
 
 _SEAL_BYTES = hashlib.sha256().digest_size
 _PACKAGE = Path(__file__).parent
