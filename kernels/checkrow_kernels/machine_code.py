@@ -20,7 +20,9 @@ from typing import Any
 import numba
 from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
+from numba.cpython import hashing as _hash_secrets  # noqa: F401  # symbols that code with hash() is linked against
 
 _SEAL_BYTES = hashlib.sha256().digest_size
 _PACKAGE = Path(__file__).parent
@@ -51,7 +53,6 @@ class MachineCode(_Cache):  # type: ignore[misc]  # Numba has no types
 
     def load_overload(self, signature: Any, target: Any) -> Any:
         """Returns what was compiled for some types, or None."""
-        target.refresh()
         path, key = self._place(signature, target.codegen())
         try:
             data = path.read_bytes()
@@ -59,6 +60,8 @@ class MachineCode(_Cache):  # type: ignore[misc]  # Numba has no types
             return None
         if data[:_SEAL_BYTES] != _seal(key, data[_SEAL_BYTES:]):
             return None
+        # All that loaded code calls; what Numba needs to compile takes it as long to set up as all of its own imports.
+        rtsys.initialize(target)
         return CompileResult._rebuild(target, *pickle.loads(data[_SEAL_BYTES:]))  # noqa: S301, SLF001  # sealed
 
     def save_overload(self, signature: Any, compiled: Any) -> None:
