@@ -30,6 +30,7 @@ import checkrow_kernels
 from checkrow.compile.division import CHECKED, with_checked_divisions
 from checkrow.compile.driver import Driver
 from checkrow.compile.messages import kernel_error
+from checkrow.compile.returns import check_returns
 from checkrow.errors import KernelTypeError, PermissionRefused
 from checkrow.expressions.nodes import KernelSpec
 from checkrow.settings import read_settings
@@ -108,12 +109,13 @@ class DriverCache:
             try:
                 dispatcher.compile(signature)
             except NumbaError as error:
+                # A kernel may have compiled and only its results not fit the driver: that is said in its own words.
+                self._check_returns(driver)
                 raise kernel_error(error, driver, self.directory) from None
             if sum(dispatcher.stats.cache_misses.values()) > misses:
                 self.statistics.compiled += 1
                 try:
-                    for spec in driver.kernels:
-                        self._check_returns(spec)
+                    self._check_returns(driver)
                 except KernelTypeError:
                     self._forget(driver)  # or the next process would load it unchecked
                     raise
@@ -124,28 +126,9 @@ class DriverCache:
         for path in (self.directory / "__pycache__").glob(f"d_{driver.digest}.*.nb?"):
             path.unlink(missing_ok=True)
 
-    def _check_returns(self, spec: KernelSpec) -> None:
-        """Refuses a kernel that returns floats where it declared integers: the digits would be cut silently."""
-        if spec.shape in {"map", "expand"}:
-            return  # its values go through arrays of the declared types
-        function = getattr(sys.modules[f"{_PACKAGE}.{_kernel_module(spec)}"], spec.function)
-        for signature in function.nopython_signatures:
-            found = signature.return_type
-            parts = list(found) if isinstance(found, numba.types.BaseTuple) else [found]
-            where = f"{spec.place}: kernel {spec.name!r}"
-            if len(parts) != len(spec.returns):
-                raise KernelTypeError(f"{where} returns {len(parts)} values but declares {len(spec.returns)}")
-            for field, part in zip(spec.returns, parts, strict=True):
-                whole = field.dtype not in {"float", "double"}
-                if whole and not isinstance(part, (numba.types.Integer, numba.types.Boolean)):
-                    if spec.entry and spec.entry != "finish":
-                        raise KernelTypeError(
-                            f"{where}: init() makes {field.name} an integer but {spec.entry}() returns {part}; "
-                            "let init() return a float such as 0.0"
-                        )
-                    raise KernelTypeError(
-                        f"{where} returns {part} for {field.name!r}, declared {field.dtype}; convert it"
-                    )
+    def _check_returns(self, driver: Driver) -> None:
+        for spec in driver.kernels:
+            check_returns(spec, getattr(sys.modules[f"{_PACKAGE}.{_kernel_module(spec)}"], spec.function))
 
     def _import(self, driver: Driver) -> Callable[..., tuple[int, int, int]]:
         self._open()

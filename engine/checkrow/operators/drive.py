@@ -26,11 +26,14 @@ class KernelFailed(Exception):  # never leaves the operators: they raise what `l
         Which of the driver's calls it was.
     kept, groups : int
         Rows the driver had kept when it raised, and the groups there were before this row.
+    step : int
+        Where `row` is a group that a kernel goes through row by row: which of its rows, -1 where it takes them at once.
     """
 
     def __init__(
-        self, row: int, kernel: KernelSpec, reason: str, message: str, *, call: int = 0, kept: int = 0, groups: int = -1
-    ) -> None:
+        self, row: int, kernel: KernelSpec, reason: str, message: str, *, call: int = 0, kept: int = 0,
+        groups: int = -1, step: int = -1,
+    ) -> None:  # fmt: skip
         super().__init__(message)
         self.row = row
         self.kernel = kernel
@@ -39,6 +42,7 @@ class KernelFailed(Exception):  # never leaves the operators: they raise what `l
         self.call = call
         self.kept = kept
         self.groups = groups
+        self.step = step
 
     def located(self, where: str, hint: str = "") -> CheckrowError:
         """Returns the error for the user, who is told where in the data it happened and where in the code."""
@@ -63,7 +67,7 @@ def drive(
         If the user's code raises, meets a null it forbids or returns what its type cannot hold. Rows before that one
         are done and it is not begun.
     """
-    at = np.array([first, 0, 0, -1], np.int64)
+    at = np.array([first, 0, 0, -1, -1], np.int64)
     args = (first, last, at, *arguments)
     function = cache.prepare(driver, args)
     try:
@@ -71,11 +75,12 @@ def drive(
     except Exception as error:  # whatever the user's kernel raises
         if not driver.calls:
             raise
-        at_row, call, kept, groups = (int(n) for n in at)
+        at_row, call, kept, groups, step = (int(n) for n in at)
         reason = type(error).__name__
         raise KernelFailed(
-            at_row, driver.calls[call], reason, f"raised {reason}: {error}", call=call, kept=kept, groups=groups
-        ) from None
+            at_row, driver.calls[call], reason, f"raised {reason}: {error}", call=call, kept=kept, groups=groups,
+            step=step,
+        ) from None  # fmt: skip
     if driver.checked and status in {NULL_FORBIDDEN, OUT_OF_RANGE}:
         raise _refused(driver, int(row), int(status), int(detail))
     return int(row), int(status), int(detail)

@@ -1,0 +1,76 @@
+"""What a compiled kernel returns against what it declared: how many values, and types where digits would be cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import types
+
+from checkrow.errors import KernelTypeError
+from checkrow.expressions.nodes import KernelSpec
+from checkrow.expressions.types import Field, is_float
+from checkrow.kernels.fold import STEP
+from checkrow.kernels.group import EXPAND, MAP
+from checkrow.kernels.signature import OUT
+
+
+def check_returns(spec: KernelSpec, function: Callable[..., object]) -> None:
+    """Refuses a kernel that returns other values than it declared, as far as it is compiled.
+
+    Raises
+    ------
+    KernelTypeError
+        If their number differs, or floats stand where integers were declared: digits would be cut silently.
+    """
+    if spec.shape == EXPAND or (OUT in spec.arguments and OUT not in spec.columns):
+        return  # its values go through arrays of the declared types
+    compiled: Any = function
+    for signature in compiled.nopython_signatures:
+        for number, part in enumerate(_parts(spec, signature.return_type)):
+            _check_part(spec, number, part)
+
+
+def _parts(spec: KernelSpec, found: Any) -> tuple[Any, ...]:
+    """Returns the types of all values, those of the state first."""
+    state, values = spec.returns[: spec.state], spec.returns[spec.state :]
+    if spec.entry != STEP:
+        tupled = spec.shape == "tuple" if state else len(values) > 1
+        return _spread(spec, found, state or values, "the state" if state else "what it gives", tupled=tupled)
+    if not isinstance(found, types.BaseTuple) or len(found) != 2:
+        raise KernelTypeError(f"{_where(spec)}: step() returns {found}; it must return (state, out)")
+    return (
+        *_spread(spec, found[0], state, "the state", tupled=spec.shape == "tuple"),
+        *_spread(spec, found[1], values, "what it gives beside the state", tupled=len(values) > 1),
+    )
+
+
+def _spread(spec: KernelSpec, found: Any, fields: tuple[Field, ...], what: str, *, tupled: bool) -> tuple[Any, ...]:
+    """Returns the types of what should be one value, or a tuple of as many as there are fields."""
+    parts = tuple(found) if isinstance(found, types.BaseTuple) else (found,)
+    if len(parts) != len(fields) or tupled != isinstance(found, types.BaseTuple):
+        form = f"a tuple of {len(fields)} numbers" if tupled else "a single number"
+        raise KernelTypeError(f"{_where(spec)} returns {found} as {what}; it must be {form}, {_source(fields, spec)}")
+    return parts
+
+
+def _source(fields: tuple[Field, ...], spec: KernelSpec) -> str:
+    """Says who decided how many values there are."""
+    return "as init() made it" if fields == spec.returns[: spec.state] else f"as returns= declares {len(fields)}"
+
+
+def _check_part(spec: KernelSpec, number: int, part: Any) -> None:
+    field = spec.returns[number]
+    value = part.dtype if spec.shape == MAP and isinstance(part, types.Array) else part
+    if is_float(field.dtype) or isinstance(value, (types.Integer, types.Boolean)):
+        return
+    if number < spec.state:
+        raise KernelTypeError(
+            f"{_where(spec)}: init() makes {field.name} an integer but {spec.entry}() returns {part}; "
+            "let init() return a float such as 0.0"
+        )
+    raise KernelTypeError(f"{_where(spec)} returns {part} for {field.name!r}, declared {field.dtype}; convert it")
+
+
+def _where(spec: KernelSpec) -> str:
+    return f"{spec.place}: kernel {spec.name!r}"
