@@ -57,7 +57,9 @@ def exact_cast(source: str, target: str) -> bool:
 
 
 def argument(name: str, dtype: str) -> str:
-    """Returns a value as the user's code takes it: whole numbers of any width as int64, but uint64 as it is."""
+    """Returns a value as the user's code takes it: whole numbers as int64 (uint64 as it is), floats as float64."""
+    if dtype == "float":
+        return f"np.float64({name})"
     narrow = types.is_integer(dtype) and dtype not in {"int64", "uint64"}
     return f"np.int64({name})" if narrow or dtype == "date32[day]" else name
 

@@ -169,7 +169,8 @@ def fold_kernel(
 
     Notes
     -----
-    Whole numbers and dates arrive as int64, whatever the width of their column; only uint64 stays. The kinds of the
+    Whole numbers and dates arrive as int64, whatever the width of their column; only uint64 stays. Floats
+    arrive as float64. The kinds of the
     state's numbers are those that `init` returns: int64, float64 or bool. Where `step` fails, its whole group does, as
     what follows depends on it.
 

@@ -169,6 +169,11 @@ def group_kernel(
     KernelTypeError
         If the function cannot be captured or its types are not supported.
 
+    Notes
+    -----
+    Arrays of whole numbers and dates are int64, whatever the width of their column; only uint64 stays. Those of floats
+    are float64; `out` has arrays of the declared types.
+
     Examples
     --------
     >>> import numpy as np, pyarrow as pa

@@ -38,6 +38,8 @@ from checkrow_kernels.take import take
 
 Array = NDArray[Any]
 _CAPACITY = 131_072
+_WIDE = {"f4": "f8", "f8": "f8", "u8": "u8"}
+"""The types of arrays that kernels take: of the others, whole numbers of any width, int64."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +128,12 @@ class GroupCaller:
             if valid is not None:
                 values = np.where(valid != 0, values, values.dtype.type(fills.get(name, 0)))
             gathered = _gathered(values, groups.rows)
-            out.append(gathered.view(np.bool_) if column.dtype == "bool" else gathered)
+            if column.dtype == "bool":
+                out.append(gathered.view(np.bool_))
+            elif self._folds:
+                out.append(gathered)  # the driver widens values one by one
+            else:
+                out.append(gathered.astype(_WIDE.get(gathered.dtype.str[1:], "i8"), copy=False))
         return [frozen(a) for a in out]
 
     def _forbidden(self, rows: Columns, groups: _Groups) -> dict[int, KernelFailed]:
