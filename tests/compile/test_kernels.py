@@ -316,3 +316,27 @@ def test_whole_numbers_arrive_as_int64_however_narrow(
     ]
     with pytest.raises(errors.ArithmeticRangeError, match="row 1: kernel 'as_signed' .*does not fit int64"):
         rows.map(as_signed).collect()
+
+
+def test_a_kernel_is_judged_by_what_this_plan_makes_of_it(tmp_path: Path) -> None:
+    # All types it had been compiled for counted: once refused for a column of floats, it was for every other.
+    @cr.row_kernel(returns={"y": pa.int64()})
+    def same(x):
+        return x
+
+    pa.parquet.write_table(pa.table({"x": [0.5]}), tmp_path / "floats.parquet")
+    pa.parquet.write_table(pa.table({"x": [5]}), tmp_path / "numbers.parquet")
+    for _ in range(2):
+        with pytest.raises(errors.KernelTypeError, match="returns float64 for 'y', declared int64"):
+            cr.scan(str(tmp_path / "floats.parquet")).map(same).collect()
+    assert cr.scan(str(tmp_path / "numbers.parquet")).map(same).collect()["y"].to_pylist() == [5]
+
+
+def test_a_wrong_number_of_values_names_the_kernel(tmp_path: Path) -> None:
+    @cr.row_kernel(returns={"y": pa.int64(), "z": pa.int64()})
+    def alone(x):
+        return x
+
+    pa.parquet.write_table(pa.table({"x": [5]}), tmp_path / "numbers.parquet")
+    with pytest.raises(errors.KernelTypeError, match="'alone' returns int64 as what it gives; it must be a tuple of 2"):
+        cr.scan(str(tmp_path / "numbers.parquet")).map(alone).collect()

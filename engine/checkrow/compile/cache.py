@@ -30,7 +30,7 @@ import checkrow_kernels
 from checkrow.compile.division import CHECKED, with_checked_divisions
 from checkrow.compile.driver import Driver
 from checkrow.compile.messages import kernel_error
-from checkrow.compile.returns import check_returns
+from checkrow.compile.returns import Returns
 from checkrow.errors import KernelTypeError, PermissionRefused
 from checkrow.expressions.nodes import KernelSpec
 from checkrow.settings import read_settings
@@ -71,6 +71,7 @@ class DriverCache:
         self._lock = threading.Lock()
         self._functions: dict[str, Callable[..., tuple[int, int, int]]] = {}
         self._ready: set[str] = set()
+        self._refused: dict[str, str] = {}
 
     def function(self, driver: Driver) -> Callable[..., tuple[int, int, int]]:
         """Returns a driver's function, importing its file (written first when it is missing)."""
@@ -97,25 +98,32 @@ class DriverCache:
         # The digest covers the types of all arguments, so one signature belongs to it.
         if driver.digest not in self._ready:
             with self._lock:
+                if driver.digest in self._refused:
+                    raise KernelTypeError(self._refused[driver.digest])
                 if driver.digest not in self._ready:
-                    self._compile(driver, function, tuple(numba.typeof(a) for a in args))
+                    try:
+                        self._compile(driver, function, tuple(numba.typeof(a) for a in args))
+                    except KernelTypeError as error:
+                        # What was compiled of it is still there: a second attempt would take it unchecked.
+                        self._refused[driver.digest] = str(error)
+                        raise
                     self._ready.add(driver.digest)
         return function
 
     def _compile(self, driver: Driver, function: Callable[..., object], signature: tuple[object, ...]) -> None:
         dispatcher: Any = function
         with self._one_compiler():
-            misses = sum(dispatcher.stats.cache_misses.values())
+            returns, misses = self._returns(driver), sum(dispatcher.stats.cache_misses.values())
             try:
                 dispatcher.compile(signature)
             except NumbaError as error:
-                # A kernel may have compiled and only its results not fit the driver: that is said in its own words.
-                self._check_returns(driver)
+                # A kernel may have compiled and only its results not fit the driver: that is said in other words.
+                returns.check_new()
                 raise kernel_error(error, driver, self.directory) from None
             if sum(dispatcher.stats.cache_misses.values()) > misses:
                 self.statistics.compiled += 1
                 try:
-                    self._check_returns(driver)
+                    returns.check(dispatcher, signature)
                 except KernelTypeError:
                     self._forget(driver)  # or the next process would load it unchecked
                     raise
@@ -126,9 +134,9 @@ class DriverCache:
         for path in (self.directory / "__pycache__").glob(f"d_{driver.digest}.*.nb?"):
             path.unlink(missing_ok=True)
 
-    def _check_returns(self, driver: Driver) -> None:
-        for spec in driver.kernels:
-            check_returns(spec, getattr(sys.modules[f"{_PACKAGE}.{_kernel_module(spec)}"], spec.function))
+    def _returns(self, driver: Driver) -> Returns:
+        modules = [sys.modules[f"{_PACKAGE}.{_kernel_module(spec)}"] for spec in driver.kernels]
+        return Returns([(s, getattr(m, s.function)) for s, m in zip(driver.kernels, modules, strict=True)])
 
     def _import(self, driver: Driver) -> Callable[..., tuple[int, int, int]]:
         self._open()

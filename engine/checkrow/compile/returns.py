@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 from numba import types
@@ -15,20 +15,47 @@ from checkrow.kernels.group import EXPAND, MAP
 from checkrow.kernels.signature import OUT
 
 
-def check_returns(spec: KernelSpec, function: Callable[..., object]) -> None:
-    """Refuses a kernel that returns other values than it declared, as far as it is compiled.
+class Returns:
+    """What the kernels of a driver return, as it is compiled; other drivers may call the same with other types.
 
-    Raises
-    ------
-    KernelTypeError
-        If their number differs, or floats stand where integers were declared: digits would be cut silently.
+    Parameters
+    ----------
+    kernels : sequence of (KernelSpec, dispatcher)
     """
+
+    def __init__(self, kernels: Sequence[tuple[KernelSpec, Any]]) -> None:
+        self._kernels = kernels
+        self._known = [len(function.nopython_signatures) for _, function in kernels]
+
+    def check(self, driver: Any, arguments: tuple[object, ...]) -> None:
+        """Checks what a driver compiled for some types calls.
+
+        Raises
+        ------
+        KernelTypeError
+            If a kernel returns another number of values than it declared, or floats where it declared integers: digits
+            would be cut silently.
+        """
+        found = driver.overloads[arguments].type_annotation
+        for node, signature in found.calltypes.items():
+            if getattr(node, "op", "") == "call":
+                called = getattr(found.typemap[node.func.name], "dispatcher", None)
+                for spec, function in self._kernels:
+                    if function is called:
+                        _check(spec, signature.return_type)
+
+    def check_new(self) -> None:
+        """Checks what was compiled since, of a driver that itself did not compile; raises as `check`."""
+        for (spec, function), known in zip(self._kernels, self._known, strict=True):
+            for signature in function.nopython_signatures[known:]:
+                _check(spec, signature.return_type)
+
+
+def _check(spec: KernelSpec, found: Any) -> None:
     if spec.shape == EXPAND or (OUT in spec.arguments and OUT not in spec.columns):
         return  # its values go through arrays of the declared types
-    compiled: Any = function
-    for signature in compiled.nopython_signatures:
-        for number, part in enumerate(_parts(spec, signature.return_type)):
-            _check_part(spec, number, part)
+    for number, part in enumerate(_parts(spec, found)):
+        _check_part(spec, number, part)
 
 
 def _parts(spec: KernelSpec, found: Any) -> tuple[Any, ...]:
