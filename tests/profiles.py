@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
-SUITE, SOAK = "suite", "soak"
+SUITE, FEW, SOAK = "suite", "few", "soak"
 _CALLS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
 def register() -> None:
-    """Registers both profiles; the suite's is used unless the command line names another.
+    """Registers the profiles; the suite's is used unless the command line names another.
 
-    The suite draws the same tables every time, few of them; a long run draws others from its seed, many of them.
+    The suite draws the same tables every time, a hundred of them, and FEW less; a long run draws many, from its seed.
     """
     settings.register_profile(
         SUITE, max_examples=100, derandomize=True, deadline=None, database=None, print_blob=True,
         suppress_health_check=_CALLS,
     )  # fmt: skip
+    settings.register_profile(FEW, settings.get_profile(SUITE), max_examples=30)
     settings.register_profile(SOAK, settings.get_profile(SUITE), max_examples=1_000, derandomize=False)
-    if settings.get_current_profile_name() not in {SUITE, SOAK}:
+    if settings.get_current_profile_name() not in {SUITE, FEW, SOAK}:
         settings.load_profile(SUITE)
 
 

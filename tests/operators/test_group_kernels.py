@@ -211,10 +211,8 @@ def test_a_value_that_does_not_fit_is_an_error(source) -> None:
         cr.scan(source).group_by("flag").apply(size).collect()
 
 
-@pytest.mark.parametrize("jit", ["1", "0"])
-def test_returned_arrays_are_not_cut(monkeypatch, jit) -> None:
+def test_returned_arrays_are_not_cut() -> None:
     # 450 came out as -62, and 1.5 as 1.
-    monkeypatch.setenv("CHECKROW_JIT", jit)
     pq.write_table(pa.table({"k": [1, 1, 2], "x": [100, 50, 300]}), "x.parquet")
 
     @cr.group_kernel(returns={"n": pa.int8(), "f": pa.float32()}, shape="map")
@@ -231,9 +229,8 @@ def test_returned_arrays_are_not_cut(monkeypatch, jit) -> None:
     def halves(x):
         return x / 2
 
-    if jit == "1":
-        with pytest.raises(errors.KernelTypeError, match=r"returns array\(float64, 1d, C\) for 'n', declared int64"):
-            rows.apply(halves).collect()
+    with pytest.raises(errors.KernelTypeError, match=r"returns array\(float64, 1d, C\) for 'n', declared int64"):
+        rows.apply(halves).collect()
 
 
 def test_the_number_of_values_is_told_in_our_words(source) -> None:
