@@ -336,3 +336,27 @@ def test_a_wrong_number_of_values_names_the_kernel(tmp_path: Path) -> None:
     pa.parquet.write_table(pa.table({"x": [5]}), tmp_path / "numbers.parquet")
     with pytest.raises(errors.KernelTypeError, match="'alone' returns int64 as what it gives; it must be a tuple of 2"):
         cr.scan(str(tmp_path / "numbers.parquet")).map(alone).collect()
+
+
+def test_durations_arrive_in_one_unit(tmp_path: Path) -> None:
+    # Only timestamps were converted; a duration in milliseconds was refused.
+    table = pa.table({"d": pa.array([1_500, None], pa.duration("ms")), "n": pa.array([1, 2], pa.duration("ns"))})
+    pa.parquet.write_table(table, tmp_path / "d.parquet")
+    rows = cr.scan(str(tmp_path / "d.parquet"))
+
+    @cr.row_kernel(returns={"y": pa.int64()})
+    def micros(d):
+        return d
+
+    assert rows.map(micros).collect()["y"].to_pylist() == [1_500_000, None]
+    there_and_back = col("d").cast(pa.duration("us")).cast(pa.duration("ms"))
+    assert rows.select(d=there_and_back).collect()["d"].cast(pa.int64()).to_pylist() == [1_500, None]
+    with pytest.raises(errors.ArithmeticRangeError, match="would lose data: 1500"):
+        rows.select(d=col("d").cast(pa.duration("s"))).collect()
+
+    @cr.row_kernel(returns={"y": pa.int64()})
+    def finer(n):
+        return n
+
+    with pytest.raises(errors.KernelTypeError, match="finer units"):
+        rows.map(finer)

@@ -51,7 +51,7 @@ def exact_cast(source: str, target: str) -> bool:
         return grows or target == "double"
     if types.is_float(source):
         return target == "double" or source == target
-    if types.is_temporal(source) and types.is_temporal(target):
+    if types.share_time(source, target):
         return types.time_factor(source, target) is not None
     return source == "date32[day]" and target == "int32"
 
@@ -225,7 +225,7 @@ class Body:
         if types.is_decimal(target):
             shift = types.decimal_shape(target)[1] - types.decimal_shape(source)[1]
             return f"np.int64({arg}) * {10**shift}"
-        if types.is_temporal(source) and types.is_temporal(target):
+        if types.share_time(source, target):
             factor = types.time_factor(source, target) or 1
             return f"np.int64({arg}) * {factor}" if factor > 0 else f"{kind}({arg} // {-factor})"
         return f"{kind}({arg})"
