@@ -55,6 +55,14 @@ def test_every_path_the_architecture_names_exists() -> None:
     assert [p for p in sorted(named) if not (ROOT / p).exists()] == []
 
 
+def test_the_test_directories_are_described() -> None:
+    text = (ROOT / "docs" / "testing.md").read_text()
+    named = set(re.findall(r"`(tests/[\w./-]*)`", text))
+    assert [p for p in sorted(named) if not (ROOT / p).exists()] == []
+    there = {f"tests/{p.parent.name}" for p in (ROOT / "tests").glob("*/test_*.py")}
+    assert there - named == set()
+
+
 def test_no_file_hides_behind_a_vague_name() -> None:
     vague = {"utils", "helpers", "common", "misc", "base", "core", "manager"}
     assert [p for p in ROOT.glob("*/**/*.py") if p.stem in vague and ".venv" not in p.parts] == []
