@@ -125,6 +125,13 @@ def is_temporal(text: str) -> bool:
     return text == "date32[day]" or text.startswith("timestamp")
 
 
+def share_time(source: str, target: str) -> bool:
+    """Tells whether two types count the same in units of time: dates and timestamps, or durations."""
+    return (is_temporal(source) and is_temporal(target)) or bool(
+        _DURATION.fullmatch(source) and _DURATION.fullmatch(target)
+    )
+
+
 def is_wide(text: str) -> bool:
     """Tells whether values take two 64-bit words (decimals beyond 18 digits)."""
     return is_decimal(text) and parse_type(text).precision > NARROW_DIGITS
