@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from checkrow.kernels.aggregator import aggregator as aggregator
     from checkrow.kernels.batch import batch_kernel as batch_kernel
     from checkrow.kernels.expand import expand_kernel as expand_kernel
+    from checkrow.kernels.fold import fold_kernel as fold_kernel
     from checkrow.kernels.group import group_kernel as group_kernel
     from checkrow.kernels.outputs import outputs_for as outputs_for
     from checkrow.kernels.row import row_kernel as row_kernel
@@ -65,6 +66,7 @@ _NAMES = {
     "count_distinct": "checkrow.dataset.functions",
     "expand_kernel": "checkrow.kernels.expand",
     "first": "checkrow.dataset.functions",
+    "fold_kernel": "checkrow.kernels.fold",
     "group_kernel": "checkrow.kernels.group",
     "job": "checkrow.jobs.job",
     "last": "checkrow.dataset.functions",

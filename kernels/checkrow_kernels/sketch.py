@@ -63,7 +63,10 @@ def hash_of_float(x: Any) -> Any:
 
 @inline_kernel
 def coarse(x: Any) -> Any:
-    """Returns a float rounded to 12 significant bits: at most 2**-12 of it away, exact for integers below 4,096."""
+    """Returns a float rounded to 12 significant bits: at most 2**-12 of it away, exact for integers below 4,096.
+
+    Subnormals are rounded to multiples of 2**-1033, the step of the least normal numbers.
+    """
     if x != x or math.isinf(x):
         return x
     bits = np.float64(x).view(np.uint64)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ import pytest
 
 import checkrow as cr
 from checkrow.cli.main import run_cli
+from checkrow.compile.cache_files import clear_cache
 from checkrow.errors import CheckrowError
 
 JOB = """
@@ -207,6 +210,55 @@ def test_doctor(capsys) -> None:
     assert facts["swaps_directories"] is True
     assert facts["cores"] >= 1
     assert facts["page_decoder"].startswith(("ready", "not compiled"))
+
+
+def test_doctor_shows_the_cache_and_empties_it(capsys, monkeypatch, tmp_path, source) -> None:
+    monkeypatch.setenv("CHECKROW_CACHE_DIR", str(tmp_path / "cache"))
+    none = json.loads(cli(capsys, "doctor", "--json")[1])
+    assert (none["kernel_cache_drivers"], none["kernel_cache_bytes"], none["kernel_cache_writable"]) == (0, 0, True)
+
+    @cr.row_kernel(returns={"y": pa.int64()})
+    def next_id(id):  # noqa: A002  # the column's name
+        return id + 1
+
+    def last() -> int:
+        return max(cr.scan(source).map(next_id).collect()["y"].to_pylist())
+
+    assert last() == 2_000
+    old = tmp_path / "cache" / platform.node() / "kernels" / "0123456789abcdef"
+    old.mkdir(parents=True)
+    (old / "pages.ready").touch()
+    (old / "a.nbc").write_bytes(b"x" * 10_000)
+    held = json.loads(cli(capsys, "doctor", "--json")[1])
+    assert held["kernel_cache"] == str(tmp_path / "cache" / platform.node())
+    assert held["kernel_cache_drivers"] == 1
+    assert held["kernel_cache_bytes"] > 20_000
+    code, out, err = cli(capsys, "doctor", "--clear-cache")
+    assert (code, out) == (0, "")
+    assert "kernel cache bytes" in err
+    left = [f.name for f in (tmp_path / "cache").rglob("*") if f.is_file()]
+    assert left == ["compile.lock"]
+    assert last() == 2_000
+    assert json.loads(cli(capsys, "doctor", "--clear-cache", "--json")[1])["kernel_cache_drivers"] == 0
+
+
+def test_the_cache_is_emptied_when_nobody_compiles(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("CHECKROW_CACHE_DIR", str(tmp_path))
+    drivers = tmp_path / platform.node() / "drivers" / "x"
+    drivers.mkdir(parents=True)
+    (drivers / "d_1.py").touch()
+    lock, seen = drivers / "compile.lock", []
+    lock.touch()
+    flock = fcntl.flock
+
+    def watched(file, kind) -> None:
+        seen.append((file.name, kind, (drivers / "d_1.py").exists()))
+        flock(file, kind)
+
+    monkeypatch.setattr(fcntl, "flock", watched)
+    clear_cache()
+    assert seen == [(str(lock), fcntl.LOCK_EX, True)]
+    assert list(drivers.iterdir()) == [lock]
 
 
 def test_exit_codes_are_those_of_the_design() -> None:

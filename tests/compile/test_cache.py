@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import platform
 import re
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from tests.conftest import environment
 
 SCRIPT = """
-import json, sys
+import datetime as dt, json, sys
 import checkrow as cr, pyarrow as pa
 from checkrow.compile.cache import driver_cache
 from helpers import scale
@@ -25,9 +27,18 @@ def kernel(ratio, *, shift):
     return scale(ratio) * FACTOR + shift
 
 shift, above = float(sys.argv[2]), int(sys.argv[3])
-ds = cr.scan(sys.argv[1]).filter(cr.col("id") > above).map(kernel.bind(shift=shift))
-found = ds.group_by("city").agg(y=cr.sum("y")).collect()
+{hook}
+
+def job(shift, above):
+    since = dt.date(1991, 1, 1) + dt.timedelta(above)
+    ds = cr.scan(sys.argv[1]).filter((cr.col("id") > above) & (cr.col("day").fill_null(dt.date(2020, 1, 1)) >= since))
+    return ds.map(kernel.bind(shift=shift)).group_by("city").agg(y=cr.sum("y")).collect()
+
+found = job(shift, above)
 stats = driver_cache().statistics
+before = stats.compiled
+job(shift + 0.25, above + 1)
+assert stats.compiled == before
 print(json.dumps([stats.compiled, stats.loaded, sum(v or 0 for v in found.column("y").to_pylist())]))
 """
 
@@ -42,15 +53,18 @@ def cache(tmp_path_factory) -> Path:
 def execute(tmp_path, source, cache, request):
     number = 2 + sum(map(ord, request.node.name)) % 997  # drivers of its own for every test
 
-    def run(shift=0.0, above=0, factor=number, helper="return x * 3", jit="1") -> tuple[int, int, float]:
-        (tmp_path / "script.py").write_text(SCRIPT.format(factor=factor))
+    def run(
+        shift=0.0, above=0, factor=number, helper="return x * 3", jit="1", hook="", place=cache, code=0, told=""
+    ) -> tuple[int, int, float]:
+        (tmp_path / "script.py").write_text(SCRIPT.format(factor=factor, hook=hook))
         (tmp_path / "helpers.py").write_text(f"def scale(x):\n    {helper}\n")
         done = subprocess.run(
             [sys.executable, "script.py", source, str(shift), str(above)], capture_output=True, text=True, cwd=tmp_path,
-            env=environment(CHECKROW_CACHE_DIR=str(cache), CHECKROW_JIT=jit), check=False,
+            env=environment(CHECKROW_CACHE_DIR=str(place), CHECKROW_JIT=jit), check=False,
         )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        compiled, loaded, total = json.loads(done.stdout)
+        assert done.returncode == code, done.stderr
+        assert told in done.stderr
+        compiled, loaded, total = json.loads(done.stdout) if not code else (0, 0, 0.0)
         return compiled, loaded, total
 
     return run
@@ -68,17 +82,85 @@ def test_what_compiles_and_what_does_not(execute) -> None:
     assert after == pytest.approx(10 * before)
     assert execute(factor=2_000)[:1] == (1,)
     assert execute(helper="return x * 3  # a comment")[:2] == (0, 1)
+    assert execute(helper="\n    # why\n\n    return x * 3")[:2] == (0, 1)
 
 
-def test_a_broken_cache_file_is_rebuilt(execute, cache) -> None:
+def test_broken_cache_files_are_rebuilt(execute, cache) -> None:
     wanted = execute()[2]
-    for path in cache.rglob("*"):
-        if path.suffix in {".py", ".nbc", ".nbi"}:
-            path.write_bytes(b"\0garbage")
-    assert execute()[2] == wanted
-    for path in cache.rglob("d_*.py"):
+    broken = {"d_*.py": b"raise SystemExit('run')\n", "k_*.py": b"\0garbage", "*.nbc": b""}
+    for pattern, content in broken.items():
+        files = list((cache / platform.node() / "drivers").rglob(pattern))
+        assert files
+        for path in files:
+            path.write_bytes(content)
+    assert execute() == (1, 0, wanted)
+    for path in cache.rglob("[dk]_*.py"):
         path.unlink()
+    assert execute() == (0, 1, wanted)
+
+
+def test_broken_machine_code_of_built_in_kernels_is_rebuilt(execute, cache) -> None:
+    wanted = execute()[2]
+    files = [p for p in (cache / platform.node() / "kernels").rglob("*.nbc") if "unpack_bits" in p.name]
+    assert files
+    for path in files:
+        path.write_bytes(path.read_bytes()[:-100])
     assert execute()[2] == wanted
+
+
+KILLED = """
+import os, signal
+from pathlib import Path
+from checkrow_kernels import machine_code
+original, asked = {method}, []
+def killing(*args, **keywords):
+    if "d_" in getattr(args[0], "_stem", str(args[0])):
+        {first}
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(*args, **keywords)
+{method} = killing
+"""
+KILLS = {
+    "before compiling": KILLED.format(method="machine_code.MachineCode.load_overload", first=""),
+    "compiled and not written": KILLED.format(method="machine_code.MachineCode.save_overload", first=""),
+    "half written": KILLED.format(
+        method="machine_code.write_whole", first="args[0].with_name('x.tmp').write_bytes(args[1][:99])"
+    ),
+}
+
+
+def test_a_process_killed_while_it_compiles(execute, cache) -> None:
+    wanted = execute(jit="0")[2]
+    for hook in KILLS.values():
+        execute(hook=hook, code=-signal.SIGKILL)
+    assert execute() == (1, 0, wanted)
+    assert execute() == (0, 1, wanted)
+
+
+FULL = """
+from checkrow_kernels import machine_code
+import checkrow.compile.cache
+def full(*_):
+    raise OSError(28, "No space left on device")
+machine_code.write_whole = checkrow.compile.cache.write_whole = full
+"""
+
+
+def test_a_full_disk_costs_compiling_only(execute) -> None:
+    wanted = execute(jit="0")[2]
+    for _ in range(2):
+        assert execute(hook=FULL, told="(No space left on device): it is compiled again") == (1, 0, wanted)
+    assert execute() == (1, 0, wanted)
+    assert execute(hook=FULL) == (0, 1, wanted)
+
+
+def test_a_cache_may_move_to_a_path_with_spaces_and_any_letters(execute, cache, tmp_path) -> None:
+    wanted = execute()
+    place = tmp_path / "ein Cache, größer %d '漢"
+    shutil.copytree(cache, place)
+    assert execute(place=place) == (0, 1, wanted[2])
+    assert execute(place=place, factor=3_001)[0] == 1
+    assert execute(place=place, factor=3_001)[0] == 0
 
 
 def test_interpreted_gives_the_same(execute) -> None:
@@ -86,16 +168,15 @@ def test_interpreted_gives_the_same(execute) -> None:
     assert execute(jit="0") == (0, 0, compiled)
 
 
-def test_processes_share_the_cache_at_once(execute, cache, tmp_path, source) -> None:
+def test_processes_share_an_empty_cache_at_once(execute, cache, tmp_path, source) -> None:
     execute()
-    for path in (cache / platform.node() / "drivers").rglob("*.nb?"):
-        path.unlink()
+    shutil.rmtree(cache / platform.node() / "drivers")
     command = [sys.executable, "script.py", source, "0", "0"]
     env = environment(CHECKROW_CACHE_DIR=str(cache))
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=env) for _ in range(2)]
-    results = [json.loads(p.communicate()[0]) for p in both]
-    assert sorted(r[0] for r in results) == [0, 1]
-    assert results[0][2] == results[1][2]
+    all_ = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=env) for _ in range(3)]
+    results = [json.loads(p.communicate()[0]) for p in all_]
+    assert sorted(r[:2] for r in results) == [[0, 1], [0, 1], [1, 0]]
+    assert len({r[2] for r in results}) == 1
 
 
 def test_the_directory_must_be_private(execute, cache) -> None:

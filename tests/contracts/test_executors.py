@@ -53,6 +53,16 @@ def kept(id, ratio, out, *, least):  # noqa: A002  # the column's name
     return n
 
 
+@cr.fold_kernel(returns={"ratio": pa.float64()})
+class Smooth:
+    def init():
+        return 0.0
+
+    def step(state, ratio, *, share):
+        state += share * (ratio - state)
+        return state, state
+
+
 @cr.aggregator(returns=pa.float64())
 class Spread:
     def init():
@@ -70,7 +80,8 @@ class Spread:
 
 def own_code(source: str) -> cr.Dataset:
     groups = cr.scan(source).group_by("city", "small").apply(kept.bind(least=40), order_by=col("day").desc())
-    return groups.group_by("city").agg(spread=Spread("ratio"), n=cr.count())
+    smooth = groups.group_by("city").apply(Smooth.bind(share=0.3), order_by="rank")
+    return smooth.group_by("city").agg(spread=Spread("ratio"), n=cr.count())
 
 
 @cr.expand_kernel(
@@ -117,7 +128,7 @@ def test_collect_is_bit_equal(source, where) -> None:
 
 
 @pytest.mark.usefixtures("many_partitions", "many_slices")
-def test_group_kernels_and_aggregators_are_bit_equal(source, where) -> None:
+def test_group_kernels_folds_and_aggregators_are_bit_equal(source, where) -> None:
     wanted = own_code(source).collect(limits=cr.Limits(threads=1))
     assert wanted.num_rows > 3
     assert own_code(source).collect(**where).equals(wanted)

@@ -72,7 +72,7 @@ def expanding(body: str, arguments: str, tmp_path: Path, **options: Any) -> Any:
         ("return 1", "id, out", {"returns": {"a b": pa.int8()}}, errors.KernelTypeError, "cannot be written as out"),
         ("return 1", "s, out", {}, errors.KernelTypeError, "string columns cannot be passed"),
         ("return 0.5", "id, out", {}, errors.KernelTypeError, "returns float64; it must return how many rows"),
-        ("out.y[0] = id", "id, out", {}, errors.KernelTypeError, "returns none; it must return how many rows"),
+        ("out.y[0] = id", "id, out", {}, errors.KernelTypeError, "mine.py:1: kernel 'mine' returns no value"),
         ("out.y[0] = x\n    return 1", "x, out", {}, errors.KernelTypeError, "writes float64 to out.y, declared int8"),
         ("c = out.y\n    c[0] += 0.5\n    return 1", "x, out", {}, errors.KernelTypeError, "writes float64 to out.y"),
         ("return id.upper()", "id, out", {}, errors.KernelTypeError, r"mine.py:2: kernel 'mine' does not compile"),

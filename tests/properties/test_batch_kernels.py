@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 import checkrow as cr
 from checkrow import col
 from checkrow.expressions.types import type_text
-from checkrow.kernels.outputs import workspace_dtype
+from checkrow.kernels.outputs import argument_dtype
+from tests.profiles import drawing
 from tests.properties.typed_rows import (
-    CASES,
     SCHEMA,
     argument,
     argument_fill,
@@ -87,7 +87,7 @@ def one_by_one(kernel: Any, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             elif name in spec.columns:
                 value = argument(row[name], name)
                 value = argument_fill(name, fills.get(name, 0)) if value is None else value
-                given.append(np.array([value], workspace_dtype(type_text(SCHEMA.field(name).type))))
+                given.append(np.array([value], argument_dtype(type_text(SCHEMA.field(name).type))))
             else:
                 given.append(np.array([row[source] is not None]))
         with np.errstate(all="ignore"):
@@ -97,7 +97,7 @@ def one_by_one(kernel: Any, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return comparable(made)
 
 
-@CASES
+@drawing()
 @draws(data=st.data())
 def test_equals_plain_python(data, monkeypatch) -> None:
     kernel = data.draw(st.sampled_from(KERNELS))
@@ -106,7 +106,7 @@ def test_equals_plain_python(data, monkeypatch) -> None:
     assert comparable(collected(data, ds, table)) == one_by_one(kernel, table.to_pylist())
 
 
-@CASES
+@drawing()
 @draws(data=st.data())
 def test_what_stands_around_it(data, monkeypatch) -> None:
     """As a condition, between row kernels, inside a conditional, below an aggregate."""
@@ -128,7 +128,7 @@ def test_what_stands_around_it(data, monkeypatch) -> None:
     }
 
 
-@CASES
+@drawing()
 @draws(data=st.data())
 def test_failing_rows_are_found_whatever_the_cut(data, monkeypatch) -> None:
     table = data.draw(typed_tables(("i8", "i64")))

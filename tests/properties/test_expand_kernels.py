@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import checkrow as cr
 from checkrow import col
-from tests.properties.typed_rows import CASES, collected, comparable, given, prepared, told, typed_tables
+from tests.profiles import drawing
+from tests.properties.typed_rows import collected, comparable, given, prepared, told, typed_tables
 
 
 @cr.expand_kernel(returns={"k": pa.int16(), "same": pa.uint64()}, max_rows=4)
@@ -85,7 +86,7 @@ def expanded(kernel: Any, rows: list[dict[str, Any]], keep: list[str]) -> list[d
     return comparable(made)
 
 
-@CASES
+@drawing()
 @draws(data=st.data())
 def test_equals_plain_python(data, monkeypatch) -> None:
     kernel = data.draw(st.sampled_from(KERNELS))
@@ -95,7 +96,7 @@ def test_equals_plain_python(data, monkeypatch) -> None:
     assert comparable(collected(data, ds, table)) == expanded(kernel, table.to_pylist(), keep)
 
 
-@CASES
+@drawing()
 @draws(data=st.data())
 def test_what_stands_around_it(data, monkeypatch) -> None:
     """Filters and columns below and above, a second kernel, aggregates and distinct keys of what comes out."""
@@ -127,7 +128,7 @@ def HALF(x: cr.Expr, same: cr.Expr) -> Any:  # noqa: N802
     return cr.when(same.is_null()).then(None).otherwise(halved(x))
 
 
-@CASES
+@drawing()
 @draws(data=st.data())
 def test_failures_give_no_rows_and_are_counted(data, monkeypatch) -> None:
     table = data.draw(typed_tables(("i8", "i64")))

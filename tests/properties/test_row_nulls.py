@@ -13,7 +13,8 @@ from hypothesis import given as draws
 from hypothesis import strategies as st
 
 import checkrow as cr
-from tests.properties.typed_rows import CASES, collected, comparable, given, prepared, told, typed_tables
+from tests.profiles import drawing
+from tests.properties.typed_rows import collected, comparable, given, prepared, told, typed_tables
 
 
 @cr.row_kernel(
@@ -67,7 +68,7 @@ def rows_of(kernel: Any, table: pa.Table) -> list[dict[str, Any]]:
     return comparable(out)
 
 
-@CASES
+@drawing()
 @draws(data=st.data())
 def test_equals_plain_python(data, monkeypatch) -> None:
     kernel = data.draw(st.sampled_from(KERNELS))
@@ -76,7 +77,7 @@ def test_equals_plain_python(data, monkeypatch) -> None:
     assert comparable(collected(data, ds, table)) == rows_of(kernel, table)
 
 
-@CASES
+@drawing()
 @draws(data=st.data())
 def test_failures_become_null_and_fills_do_not(data, monkeypatch) -> None:
     table = data.draw(typed_tables(("i8", "i64")))
@@ -131,11 +132,11 @@ def test_rules_that_cannot_be_meant(nulls: Any, what: str) -> None:
 @pytest.mark.parametrize(
     ("fill", "dtype", "what"),
     [
-        (1.5, pa.int8(), "gives 1.5 for int8; give a whole number"),
-        (True, pa.int64(), "gives True for int64; give a whole number"),
-        (1, pa.bool_(), "gives 1 for bool; give a bool"),
-        (-1, pa.uint64(), "gives -1 for uint64; it must be from 0 to 18446744073709551615"),
-        (2**63, pa.int16(), "it must be from -9223372036854775808 to"),
+        (1.5, pa.int8(), "gives 1.5 for column 'a', which is int8; give a whole number"),
+        (True, pa.int64(), "gives True for column 'a', which is int64; give a whole number"),
+        (1, pa.bool_(), "gives 1 for column 'a', which is bool; give True or False"),
+        (-1, pa.uint64(), "give a whole number from 0 to 18446744073709551615"),
+        (2**63, pa.int16(), "a whole number from -9223372036854775808 to"),
         (0.5, pa.date32(), "give a whole number"),
     ],
 )

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 import checkrow as cr
@@ -23,7 +22,6 @@ from checkrow.operators.expansions import Expansions
 from checkrow.operators.fuse import RangeProof
 from checkrow.operators.rows import RowPipeline
 from checkrow.plan.stages import CollectSink, cut
-from tests.conftest import EXAMPLES
 
 SCHEMA = pa.schema(
     [
@@ -48,9 +46,6 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "s": st.sampled_from(["", "a", "b", "ab"]),
 }
 PROOF = RangeProof.holds
-CASES = settings(
-    max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 
 
 @st.composite
@@ -118,7 +113,7 @@ def argument(value: Any, name: str) -> Any:
         return (value - dt.datetime(1970, 1, 1)) // dt.timedelta(microseconds=1)
     if pa.types.is_decimal(kind):
         return int(value.scaleb(2))
-    return {"f32": np.float32, "f64": np.float64, "u64": np.uint64}.get(name, lambda v: v)(value)
+    return {"f32": np.float64, "f64": np.float64, "u64": np.uint64}.get(name, lambda v: v)(value)
 
 
 def told(value: Any, dtype: str) -> Any:
@@ -163,4 +158,4 @@ def given(kernel: Any, row: dict[str, Any]) -> list[Any] | None:
 
 
 def argument_fill(name: str, value: Any) -> Any:
-    return {"f32": np.float32, "f64": np.float64, "u64": np.uint64, "flag": bool}.get(name, lambda v: v)(value)
+    return {"f32": np.float64, "f64": np.float64, "u64": np.uint64, "flag": bool}.get(name, lambda v: v)(value)

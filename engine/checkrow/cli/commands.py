@@ -8,6 +8,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,16 @@ import msgspec
 import numba
 import numpy as np
 import pyarrow as pa
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 import checkrow
 from checkrow.cli.progress import ProgressDisplay
-from checkrow.compile.cache import driver_cache
-from checkrow.dataset.execution import Limits
+from checkrow.compile import cache_files
+from checkrow.dataset.execution import TASK_TIMEOUT_S, Limits
 from checkrow.dataset.registry import recall
-from checkrow.dataset.run import Run, steps_of
+from checkrow.dataset.run import Run, some_columns, steps_of
 from checkrow.errors import CheckFailed, ConfigError
 from checkrow.jobs.job import Job
 from checkrow.jobs.loading import jobs_in, load_job
@@ -42,8 +44,19 @@ def to_stdout(value: Any) -> None:
 
 
 def to_person(table: Table | str) -> None:
-    """Prints for a person, to standard error."""
-    Console(stderr=True, highlight=False).print(table)
+    """Prints for a person, to standard error; into a file or a log in lines long enough for every table."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        console.width = 160
+    console.print(table)
+
+
+def _table(title: str, *heads: str, show_header: bool = True) -> Table:
+    """Returns an empty table; cells are never cut."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_header=show_header)
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    return table
 
 
 def parse_parameters(pairs: list[str]) -> dict[str, str]:
@@ -57,39 +70,51 @@ def parse_parameters(pairs: list[str]) -> dict[str, str]:
     return out
 
 
-@contextlib.contextmanager
-def _where(processes: int | None, cluster: str | None) -> Iterator[object]:
-    if processes is not None and cluster is not None:
-        raise ConfigError("--processes and --cluster exclude each other")
-    if processes is None:
-        yield cluster
-        return
-    if processes < 1:
-        raise ConfigError(f"--processes {processes}: at least 1 is needed")
-    with local_cluster(processes) as made:
-        yield made
+@dataclass(frozen=True, slots=True)
+class Means:
+    """Where a command runs a job, and what it may use."""
+
+    threads: int | None
+    processes: int | None
+    cluster: str | None
+    checkpoint_interval_s: float
+    task_timeout_s: float | None
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the run."""
+        return Limits(threads=self.threads, task_timeout_s=self.task_timeout_s or TASK_TIMEOUT_S)
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[object]:
+        """Yields what `on=` takes."""
+        if self.processes is not None and self.cluster is not None:
+            raise ConfigError("--processes and --cluster exclude each other")
+        if self.processes is None:
+            yield self.cluster
+            return
+        if self.processes < 1:
+            raise ConfigError(f"--processes {self.processes}: at least 1 is needed")
+        with local_cluster(self.processes) as made:
+            yield made
 
 
 def run(
-    reference: str, pairs: list[str], threads: int | None, processes: int | None, cluster: str | None,
-    checkpoint_interval_s: float, *, force: bool, recompute: bool, accept_code_change: bool, json: bool, quiet: bool,
-    progress: bool,
+    reference: str, pairs: list[str], means: Means, *, force: bool, recompute: bool, accept_code_change: bool,
+    json: bool, quiet: bool, progress: bool,
 ) -> None:  # fmt: skip
     """Runs a job."""
     job = load_job(reference)
-    with _where(processes, cluster) as on, ProgressDisplay(enabled=progress) as display:
+    with means.place() as on, ProgressDisplay(enabled=progress) as display:
         result = job.run(
-            on, limits=Limits(threads=threads), progress=display, force=force, recompute=recompute,
-            accept_code_change=accept_code_change, checkpoint_interval_s=checkpoint_interval_s,
+            on, limits=means.limits, progress=display, force=force, recompute=recompute,
+            accept_code_change=accept_code_change, checkpoint_interval_s=means.checkpoint_interval_s,
             **parse_parameters(pairs),
         )  # fmt: skip
     _report(result, json=json, quiet=quiet)
 
 
-def resume(
-    run_id: str, threads: int | None, processes: int | None, cluster: str | None, checkpoint_interval_s: float, *,
-    json: bool, quiet: bool, progress: bool,
-) -> None:  # fmt: skip
+def resume(run_id: str, means: Means, *, json: bool, quiet: bool, progress: bool) -> None:
     """Continues a job's unfinished run; the job's file is loaded again and must still be the same plan."""
     full, control = recall(run_id)
     record = read_run(PosixStore(control), full)
@@ -99,9 +124,9 @@ def resume(
         )
     job = _job_of(record.job, Path(record.job_file))
     committed = {r.token for r in CommitLog(PosixStore(control)).read()}
-    with _where(processes, cluster) as on, ProgressDisplay(enabled=progress) as display:
+    with means.place() as on, ProgressDisplay(enabled=progress) as display:
         result = job.run(
-            on, limits=Limits(threads=threads), progress=display, checkpoint_interval_s=checkpoint_interval_s,
+            on, limits=means.limits, progress=display, checkpoint_interval_s=means.checkpoint_interval_s,
             force=record.generation > 1 and record.token not in committed, **record.parameters,
         )  # fmt: skip
     _report(result, json=json, quiet=quiet)
@@ -146,8 +171,8 @@ def _run_table(result: Run) -> Table | str:
 
 def steps_table(title: str, steps: Any) -> Table:
     """Returns steps as a table; rows that kernels added or failed on have a column where there are any."""
-    table = Table(title=title, title_justify="left")
-    some = [name for name in ("expanded", "nulled", "quarantined") if any(getattr(s, f"rows_{name}") for s in steps)]
+    table = _table(title)
+    some = some_columns(steps)
     for head in ("step", "rows in", "rows out", "filtered", *some, "tasks", "done before", "seconds"):
         table.add_column(head, justify="left" if head == "step" else "right")
     for s in steps:
@@ -213,9 +238,8 @@ def dataset_log(url: str, *, json: bool) -> None:
             ]
         )  # fmt: skip
         return
-    table = Table(title=f"commits of {url}", title_justify="left")
-    for head in ("number", "committed at", "job", "run", "mode", "output", "rows", "files added", "removed"):
-        table.add_column(head)
+    heads = ("number", "committed at", "job", "run", "mode", "output", "rows", "files added", "removed")
+    table = _table(f"commits of {url}", *heads)
     for r in records:
         for output, c in r.outputs.items():
             counts = (f"{c.rows:,}", len(c.adds), len(c.removes))
@@ -238,26 +262,32 @@ def dataset_verify(url: str, *, json: bool) -> None:
         raise CheckFailed(f"{url}: {len(verdict.problems)} problems. " + "; ".join(verdict.problems[:5]))
 
 
-def doctor(*, warm: bool, json: bool) -> None:
-    """Shows this machine's suitability; compiles the page decoder first if it is to be warm."""
+def doctor(*, warm: bool, clear_cache: bool, json: bool) -> None:
+    """Shows this machine's suitability; first empties the kernel cache, then compiles the page decoder, if asked to."""
+    if clear_cache:
+        cache_files.clear_cache()
     if warm:
         compile_pages()
-    cache = driver_cache()
-    files = list(cache.directory.rglob("*")) if cache.directory.is_dir() else []
+    held = cache_files.cache_contents()
     with tempfile.TemporaryDirectory() as probe:
         swaps = exchange_works(Path(probe))
     facts = {
         "checkrow": checkrow.__version__, "python": platform.python_version(), "numba": numba.__version__,
         "numpy": np.__version__, "pyarrow": pa.__version__, "cores": len(os.sched_getaffinity(0)),
-        "kernel_cache": str(cache.directory), "kernel_cache_bytes": sum(f.stat().st_size for f in files if f.is_file()),
-        "kernel_cache_drivers": sum(f.name.startswith("d_") and f.suffix == ".py" for f in files),
+        "kernel_cache": str(held.directory), "kernel_cache_bytes": held.size_bytes,
+        "kernel_cache_drivers": held.drivers, "kernel_cache_writable": os.access(_existing(held.directory), os.W_OK),
         "page_decoder": "ready" if is_ready() else "not compiled: pyarrow decodes (checkrow doctor --warm)",
         "swaps_directories": swaps,
     }  # fmt: skip
     if json:
         to_stdout(facts)
         return
-    table = Table(title="checkrow doctor", title_justify="left", show_header=False)
+    table = _table("checkrow doctor", show_header=False)
     for name, value in facts.items():
-        table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
+        table.add_row(name.replace("_", " "), f"{value:,}" if type(value) is int else str(value))
     to_person(table)
+
+
+def _existing(path: Path) -> Path:
+    """Returns a path, or the nearest directory above it that is there."""
+    return next(p for p in (path, *path.parents) if p.exists())

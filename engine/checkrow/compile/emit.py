@@ -53,19 +53,21 @@ def exact_cast(source: str, target: str) -> bool:
         return grows or target == "double"
     if types.is_float(source):
         return target == "double" or source == target
-    if types.is_temporal(source) and types.is_temporal(target):
+    if types.share_time(source, target):
         return types.time_factor(source, target) is not None
     return source == "date32[day]" and target == "int32"
 
 
 def argument(name: str, dtype: str) -> str:
-    """Returns a value as the user's code takes it: whole numbers of any width as int64, but uint64 as it is."""
+    """Returns a value as the user's code takes it: whole numbers as int64 (uint64 as it is), floats as float64."""
     kind = argument_type(dtype)
     return name if kind == scalar_type(dtype) else f"{kind}({name})"
 
 
 def argument_type(dtype: str) -> str:
     """Returns the NumPy scalar type of `argument`."""
+    if dtype == "float":
+        return "np.float64"
     narrow = types.is_integer(dtype) and dtype not in {"int64", "uint64"}
     return "np.int64" if narrow or dtype == "date32[day]" else scalar_type(dtype)
 
@@ -237,7 +239,7 @@ class Body:
         if types.is_decimal(target):
             shift = types.decimal_shape(target)[1] - types.decimal_shape(source)[1]
             return f"np.int64({arg}) * {10**shift}"
-        if types.is_temporal(source) and types.is_temporal(target):
+        if types.share_time(source, target):
             factor = types.time_factor(source, target) or 1
             return f"np.int64({arg}) * {factor}" if factor > 0 else f"{kind}({arg} // {-factor})"
         return f"{kind}({arg})"

@@ -12,16 +12,15 @@ from checkrow.errors import KernelTypeError
 from checkrow.expressions.nodes import KernelSpec
 
 
-def refuse_cut_digits(spec: KernelSpec, dispatcher: Any) -> None:
+def refuse_cut_digits(spec: KernelSpec, compiled: Any) -> None:
     """Raises KernelTypeError when a kernel writes floats to a column of whole numbers, as far as its own text shows."""
     dtypes = {f.name: f.dtype for f in spec.returns}
-    for compiled in dispatcher.overloads.values():
-        for name, written in _writes(compiled.type_annotation):
-            if dtypes.get(name) not in {None, "float", "double"} and isinstance(written, numba.types.Float):
-                raise KernelTypeError(
-                    f"{spec.place}: kernel {spec.name!r} writes {written} to out.{name}, declared {dtypes[name]}; "
-                    "convert it"
-                )
+    for name, written in _writes(compiled.type_annotation):
+        if dtypes.get(name) not in {None, "float", "double"} and isinstance(written, numba.types.Float):
+            raise KernelTypeError(
+                f"{spec.place}: kernel {spec.name!r} writes {written} to out.{name}, declared {dtypes[name]}; "
+                "convert it"
+            )
 
 
 def _writes(annotation: Any) -> Iterator[tuple[str, Any]]:

@@ -117,11 +117,22 @@ class Run:
         return f"Run({self.id}, {self.status}, {self.rows_out:,} rows, {self.metrics['seconds']:.2f} s)"
 
     def _repr_html_(self) -> str:
+        some = some_columns(self.steps)
         rows = [
-            (s.name, f"{s.rows_in:,}", f"{s.rows_out:,}", s.tasks, s.tasks_reused, f"{s.seconds:.2f}")
+            (
+                s.name, f"{s.rows_in:,}", f"{s.rows_out:,}", *(f"{getattr(s, f'rows_{name}'):,}" for name in some),
+                s.tasks, s.tasks_reused, f"{s.seconds:.2f}",
+            )
             for s in self.steps
-        ]
-        return table_html(repr(self), ("step", "rows in", "rows out", "tasks", "reused", "seconds"), rows)
+        ]  # fmt: skip
+        return table_html(repr(self), ("step", "rows in", "rows out", *some, "tasks", "reused", "seconds"), rows)
+
+
+def some_columns(steps: tuple[Step, ...]) -> tuple[str, ...]:
+    """Returns what happened to rows in any of some steps, of what seldom does: "expanded", "nulled", "quarantined"."""
+    return tuple(
+        name for name in ("expanded", "nulled", "quarantined") if any(getattr(s, f"rows_{name}") for s in steps)
+    )
 
 
 def steps_of(events: tuple[Event, ...]) -> tuple[Step, ...]:

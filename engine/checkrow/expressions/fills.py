@@ -6,9 +6,6 @@ from checkrow.errors import KernelTypeError
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelSpec
 
-_WIDENED = {"row", "expand", "batch"}
-"""Kinds of kernels whose whole numbers arrive as int64, whatever the width of their column."""
-
 
 def refuse_fill(spec: KernelSpec, name: str, dtype: str, where: str) -> None:
     """Raises KernelTypeError when a kernel's fill for a column cannot be a value of the column's type."""
@@ -17,17 +14,15 @@ def refuse_fill(spec: KernelSpec, name: str, dtype: str, where: str) -> None:
         return
     if types.is_decimal(dtype) and spec.decimals == "float64":
         return
-    if isinstance(fill, bool) != (dtype == "bool") or isinstance(fill, float):
-        raise KernelTypeError(f"{where}: nulls= gives {fill!r} for {dtype}; give a {_wanted(dtype)}")
     low, high = _range(spec, dtype)
-    if not low <= fill <= high:
-        raise KernelTypeError(f"{where}: nulls= gives {fill!r} for {dtype}; it must be from {low} to {high}")
-
-
-def _wanted(dtype: str) -> str:
-    return "bool" if dtype == "bool" else "whole number"
+    if isinstance(fill, bool) != (dtype == "bool") or isinstance(fill, float) or not low <= fill <= high:
+        raise KernelTypeError(
+            f"{where}: nulls= gives {fill!r} for column {name!r}, which is {dtype}; give "
+            f"{'True or False' if dtype == 'bool' else f'a whole number from {low} to {high}'}"
+        )
 
 
 def _range(spec: KernelSpec, dtype: str) -> tuple[int, int]:
-    wide = spec.kind in _WIDENED and dtype not in {"uint64", "bool"}
+    # Whole numbers arrive as int64; but for a fold kernel nulls are filled before that, in the width of the column.
+    wide = spec.kind != "fold" and dtype not in {"uint64", "bool"}
     return types.integer_range("int64" if wide or types.is_decimal(dtype) else dtype)

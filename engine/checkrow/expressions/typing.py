@@ -124,7 +124,7 @@ def _castable(source: str, target: str) -> bool:
     plain = (types.is_numeric(source) or source == "bool") and (types.is_numeric(target) or target == "bool")
     if "bool" in {source, target} and any(types.is_decimal(t) for t in (source, target)):
         return False  # a comparison says what is meant
-    times = types.is_temporal(source) and types.is_temporal(target)
+    times = types.share_time(source, target)
     stored = {source, target} <= {"int32", "date32[day]"} or (
         "int64" in {source, target} and any(t.startswith(("timestamp", "duration")) for t in (source, target))
     )

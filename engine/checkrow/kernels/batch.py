@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from checkrow.errors import KernelTypeError
 from checkrow.expressions.nodes import KernelSpec
 from checkrow.kernels.columns import ColumnKernel
+from checkrow.kernels.forms import refuse_no_value
 from checkrow.kernels.group import MAP
 from checkrow.kernels.nulls import FORBID, Nulls, null_rule
 from checkrow.kernels.outputs import refuse_unwritable
@@ -43,6 +44,8 @@ class BatchKernel(ColumnKernel):
     def spec(self) -> KernelSpec:
         """The record from which any process can compile the kernel, with helpers and constants as they are now."""
         found, policy = reach((self._captured, self.function)), self._policy
+        if OUT not in self._signature.arguments:
+            refuse_no_value(self._captured.block)
         marks = repr((found.fingerprint, "batch", policy.checked, [f.name for f in self._returns]))
         return KernelSpec(
             name=self.__name__, kind="batch", blocks=found.blocks, constants=found.constants, modules=found.modules,

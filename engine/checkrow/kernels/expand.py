@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from checkrow.errors import KernelTypeError, PlanError
 from checkrow.expressions.nodes import KernelCall, KernelSpec, column
+from checkrow.kernels.forms import refuse_no_value
 from checkrow.kernels.group import EXPAND
 from checkrow.kernels.nulls import PROPAGATE, Nulls, null_rule
 from checkrow.kernels.outputs import refuse_unwritable
@@ -68,6 +69,7 @@ class ExpandKernel:
     def spec(self) -> KernelSpec:
         """The record from which any process can compile the kernel, with helpers and constants as they are now."""
         found, policy = reach((self._captured, self.function)), self._policy
+        refuse_no_value(self._captured.block)
         marks = repr((found.fingerprint, "expand", policy.checked, [f.name for f in self._returns]))
         return KernelSpec(
             name=self.__name__, kind="expand", blocks=found.blocks, constants=found.constants, modules=found.modules,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from checkrow.errors import KernelTypeError, PlanError
 from checkrow.expressions.nodes import KernelCall, KernelSpec, column
+from checkrow.kernels.forms import refuse_no_value
 from checkrow.kernels.nulls import FORBID, Nulls, null_rule
 from checkrow.kernels.outputs import refuse_unwritable
 from checkrow.kernels.signature import OUT, Parameters, Returns, read_signature, refuse_unknown, returned_fields
@@ -67,6 +68,8 @@ class GroupKernel:
     def spec(self) -> KernelSpec:
         """The record from which any process can compile the kernel, with helpers and constants as they are now."""
         found, policy = reach((self._captured, self.function)), self._policy
+        if policy.shape == EXPAND or OUT not in self._signature.arguments:
+            refuse_no_value(self._captured.block)
         marks = repr((found.fingerprint, "group", policy.shape, policy.checked, [f.name for f in self._returns]))
         return KernelSpec(
             name=self.__name__, kind="group", blocks=found.blocks, constants=found.constants, modules=found.modules,
@@ -127,6 +130,11 @@ def group_kernel(
     ------
     KernelTypeError
         If the function cannot be captured or its types are not supported.
+
+    Notes
+    -----
+    Arrays of whole numbers and dates are int64, whatever the width of their column; only uint64 stays. Those of floats
+    are float64; `out` has arrays of the declared types.
 
     Examples
     --------

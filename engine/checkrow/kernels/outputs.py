@@ -31,6 +31,11 @@ def workspace_dtype(dtype: str) -> np.dtype[Any]:
     return np.dtype(np.int64) if declared.kind in "iu" and declared.itemsize < 8 else declared
 
 
+def argument_dtype(dtype: str) -> np.dtype[Any]:
+    """Returns the dtype in which kernels over arrays take a column: whole numbers as int64, floats as float64."""
+    return np.dtype(np.float64) if dtype == "float" else workspace_dtype(dtype)
+
+
 def zeroed(fields: Sequence[Field], rows: int) -> Any:
     """Returns zeroed arrays of the types of some columns, as attributes named like the columns."""
     arrays: list[NDArray[Any]] = [

@@ -7,6 +7,7 @@ from typing import overload
 
 from checkrow.expressions.nodes import KernelSpec
 from checkrow.kernels.columns import ColumnKernel
+from checkrow.kernels.forms import refuse_no_value
 from checkrow.kernels.nulls import PROPAGATE, Nulls, null_rule
 from checkrow.kernels.signature import Returns, read_signature, refuse_unknown
 from checkrow.kernels.source import reach
@@ -29,6 +30,7 @@ class RowKernel(ColumnKernel):
     def spec(self) -> KernelSpec:
         """The record from which any process can compile the kernel, with helpers and constants as they are now."""
         found = reach((self._captured, self.function))
+        refuse_no_value(self._captured.block)
         decimals, time_unit = self._policy
         return KernelSpec(
             name=self.__name__, kind="row", blocks=found.blocks, constants=found.constants, modules=found.modules,
@@ -87,8 +89,9 @@ def row_kernel(
 
     Notes
     -----
-    Whole numbers and dates arrive as int64, whatever the width of their column; only uint64 stays. They wrap beyond 64
-    bits, as in NumPy; a result that does not fit its declared type is an error. Integer division by zero raises.
+    Whole numbers and dates arrive as int64, whatever the width of their column; only uint64 stays. Floats arrive as
+    float64. Whole numbers wrap beyond 64 bits, as in NumPy; a result that does not fit its declared type is an error.
+    Integer division by zero raises.
 
     Examples
     --------

@@ -68,11 +68,15 @@ def read_signature(function: Callable[..., object], *, out: bool, validity: bool
     for key, value in keywords:
         if value is not inspect.Parameter.empty and not isinstance(value, (bool, int, float)):
             raise PlanError(f"parameter {key!r} of kernel {name!r} must default to a number, not {value!r}")
-    special = {OUT} if out else set()
-    special |= {a for a in arguments if validity and a.endswith(_VALID) and a.removesuffix(_VALID) in arguments}
+    special = ({OUT} if out else set()) | (set(validities(arguments)) if validity else set())
     return Signature(
         name=name, arguments=arguments, columns=tuple(a for a in arguments if a not in special), keywords=keywords
     )
+
+
+def validities(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the arguments that receive the validity of another one: `x_valid` beside `x`."""
+    return tuple(a for a in arguments if a.endswith(_VALID) and a.removesuffix(_VALID) in arguments)
 
 
 def validity_of(argument: str) -> str:

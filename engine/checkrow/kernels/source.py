@@ -1,7 +1,9 @@
 """Capturing a function's source with everything it reaches: helpers, constants, modules.
 
-The source text of the decorated function is taken at decoration; what it reaches is looked up when the kernel is first
-planned, so helpers may stand below it. Invariant: two captures with the same fingerprint compile to the same code.
+The source text of the decorated function, and of the helpers there are by then, is taken at decoration; what it reaches
+is looked up when a plan is made, so helpers may stand below it. Invariants: the text captured is that of the code that
+was loaded, or it is an error; two captures with the same fingerprint compile to the same code; a name means one thing
+in all that a kernel reaches, because all of it is compiled as one module.
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ import ast
 import builtins
 import hashlib
 import inspect
-import textwrap
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ import numpy as np
 
 from checkrow.errors import KernelTypeError
 from checkrow.expressions.nodes import SourceBlock
+from checkrow.kernels.forms import bound_names, refuse_forms
+from checkrow.kernels.loaded import is_loaded
+from checkrow.kernels.references import Reference, Renaming, references, renamed, surroundings
 
 _MODULES = {"numpy", "math", "checkrow", "checkrow_kernels.calendar"}
 """What kernels may name; of checkrow itself, `cr.calendar` compiles."""
@@ -27,11 +31,10 @@ Number = int | float | bool
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """A function's own source block and the names it takes from outside."""
+    """A function's own source block, and the helpers that were captured with it."""
 
     block: SourceBlock
-    free_names: tuple[str, ...]
-    tree: ast.FunctionDef
+    early: tuple[tuple[Callable[..., object], Captured], ...]
 
     @property
     def where(self) -> str:
@@ -49,17 +52,31 @@ class Reach:
     fingerprint: str
 
 
-def capture(function: Callable[..., object]) -> Captured:
-    """Takes a function's source text without decorators.
+def capture(
+    function: Callable[..., object], seen: tuple[Callable[..., object], ...] = (), *,
+    defaults: dict[str, object] | None = None,
+) -> Captured:  # fmt: skip
+    """Takes a function's source text without decorators, and that of the helpers it reaches by now.
+
+    Parameters
+    ----------
+    function : callable
+    seen : tuple of callable
+        Functions whose capture this one is part of.
+    defaults : dict
+        Values of arguments that callers may leave out; a kernel itself is always given all of them.
 
     Raises
     ------
     KernelTypeError
-        If the function is a lambda, has no source text, or uses a form that cannot be compiled alone.
+        If the function is a lambda, has no source text, uses a form that cannot be compiled alone, or its source is
+        not what was loaded.
     """
     name = getattr(function, "__name__", repr(function))
     if name == "<lambda>":
         raise KernelTypeError("a lambda cannot be a kernel; write a def so that its source can be found again")
+    if not isinstance(function, types.FunctionType):
+        raise KernelTypeError(f"kernel {name!r} must be a plain def, not a {type(function).__name__}")
     file = inspect.getsourcefile(function) or "<unknown>"
     try:
         lines, first = inspect.getsourcelines(function)
@@ -67,43 +84,113 @@ def capture(function: Callable[..., object]) -> Captured:
         raise KernelTypeError(
             f"the source of kernel {name!r} cannot be read ({error}); define it in a file or cell"
         ) from None
-    tree = ast.parse(textwrap.dedent("".join(lines))).body[0]
+    tree = _definition(lines)
     if not isinstance(tree, ast.FunctionDef):
         raise KernelTypeError(f"{file}:{first}: kernel {name!r} must be a plain def (not async, not a class)")
-    text = _plain_definition(tree, textwrap.dedent("".join(lines)).splitlines())
-    block = SourceBlock(name, text, file, first + tree.lineno - 1)
-    return Captured(block, tuple(_free_names(tree)), tree)
+    if tree.args.vararg or tree.args.kwarg:
+        raise KernelTypeError(
+            f"{file}:{first + tree.lineno - 1}: kernel {name!r} has *args or **kwargs; name every argument"
+        )
+    if not is_loaded(function, tree):
+        raise KernelTypeError(
+            f"{file}:{first + tree.lineno - 1}: the source of {name!r} is not what was loaded: the file was edited "
+            "since, or a decorator replaced the function. Load it again, or leave out the decorator"
+        )
+    line = first + tree.lineno - 1
+    text = _plain_definition(tree, lines, _numbers(defaults or {}, f"{file}:{line}: kernel {name!r}"))
+    return Captured(SourceBlock(name, text, file, line), tuple(_early(function, text, (*seen, function))))
 
 
-def _plain_definition(tree: ast.FunctionDef, lines: list[str]) -> str:
+def _definition(lines: list[str]) -> ast.stmt | None:
+    """Returns the first statement of some lines of a file, its lines counted from 1, whatever their indentation."""
+    try:
+        if not lines[0][:1].isspace():
+            return ast.parse("".join(lines)).body[0]
+        block = ast.parse("if True:\n" + "".join(lines)).body[0]
+    except SyntaxError:  # a piece of an expression
+        return None
+    return ast.increment_lineno(block.body[0], -1) if isinstance(block, ast.If) else None
+
+
+def _plain_definition(tree: ast.FunctionDef, lines: list[str], defaults: dict[str, Number]) -> str:
     """Returns the definition with a one-line header: no decorators, annotations or keyword-only marker.
 
     Numba does not compile keyword-only arguments; body lines keep their distance from the header, so that line numbers
     map back to the user's file by one offset.
     """
     arguments = tree.args
-    if arguments.vararg or arguments.kwarg:
-        raise KernelTypeError(f"kernel {tree.name!r} has *args or **kwargs; name every argument")
     names = [a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+    if defaults:  # those without one stand first, as keyword-only ones may
+        keywords = {a.arg for a in arguments.kwonlyargs}
+        names.sort(key=lambda n: (n in keywords, n in keywords and n in defaults))
+    header = f"def {tree.name}({', '.join(f'{n}={literal(defaults[n])}' if n in defaults else n for n in names)}):"
     body_at = tree.body[0].lineno
-    header = f"def {tree.name}({', '.join(names)}):"
     if body_at == tree.lineno:
         return header + "\n" + "\n".join("    " + ast.unparse(s) for s in tree.body)
     gap = [""] * (body_at - tree.lineno - 1)
-    return "\n".join([header, *gap, *lines[body_at - 1 : tree.end_lineno]])
+    return "\n".join([header, *gap, *(line.rstrip("\r\n") for line in lines[body_at - 1 : tree.end_lineno])])
 
 
-def _free_names(tree: ast.FunctionDef) -> Iterator[str]:
-    bound = {a.arg for a in (*tree.args.posonlyargs, *tree.args.args, *tree.args.kwonlyargs)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            bound.add(node.id)
-    seen = set()
-    for statement in tree.body:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Name) and node.id not in bound and node.id not in seen:
-                seen.add(node.id)
-                yield node.id
+def literal(value: Number) -> str:
+    """Returns a number as an expression; Python writes infinities and NaN as names it does not know."""
+    return f"float({str(value)!r})" if isinstance(value, float) else repr(value)
+
+
+def _numbers(values: dict[str, object], where: str) -> dict[str, Number]:
+    """Returns default values as plain numbers; raises KernelTypeError for one that is none."""
+    found = {name: plain_number(value) for name, value in values.items()}
+    for name, number in found.items():
+        if number is None:
+            raise KernelTypeError(f"{where}: argument {name!r} must default to a number, not {values[name]!r}")
+    return {name: number for name, number in found.items() if number is not None}
+
+
+def plain_number(value: object) -> Number | None:
+    """Returns a number as Python's own bool, int or float; None for anything else."""
+    if isinstance(value, np.generic):
+        return plain_number(value.item()) if value.dtype.kind in "biuf" else None
+    for kind in (bool, int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    return None
+
+
+def _defaults(function: Callable[..., object], bound: tuple[tuple[str, Number], ...]) -> dict[str, object]:
+    """Returns the values of a helper's arguments that callers may leave out."""
+    found = {p.name: p.default for p in inspect.signature(function).parameters.values()}
+    return {**{n: v for n, v in found.items() if v is not inspect.Parameter.empty}, **dict(bound)}
+
+
+def _early(
+    function: Callable[..., object], text: str, seen: tuple[Callable[..., object], ...]
+) -> Iterator[tuple[Callable[..., object], Captured]]:
+    """Captures the helpers that can be looked up already, before an edit of their file can come between."""
+    outside = surroundings(function)
+    for reference in references(text):
+        helper, bound = _plain_function(_resolved(outside, reference)[0])
+        if isinstance(helper, types.FunctionType) and helper not in seen and not bound:
+            try:
+                captured = capture(helper, seen, defaults=_defaults(helper, ()))
+            except KernelTypeError:
+                continue  # it is tried again, and told, when a plan is made
+            yield helper, captured
+            yield from captured.early
+
+
+def _plain_function(value: object) -> tuple[object, tuple[tuple[str, Number], ...]]:
+    """Returns the function within what a decorator made, Numba's or ours, and the parameters bound to it."""
+    return getattr(value, "py_func", getattr(value, "function", value)), getattr(value, "parameters", ())
+
+
+def _resolved(outside: dict[str, object], reference: Reference) -> tuple[object, int]:
+    """Returns what a reference means, and how many of its names are used up to get there: modules are looked into."""
+    value, used = outside.get(reference.path[0]), 1
+    while isinstance(value, types.ModuleType) and value.__name__ not in _MODULES and used < len(reference.path):
+        if not hasattr(value, reference.path[used]):
+            break
+        value = getattr(value, reference.path[used])
+        used += 1
+    return value, used
 
 
 def reach(*functions: tuple[Captured, Callable[..., object]]) -> Reach:
@@ -116,14 +203,24 @@ def reach(*functions: tuple[Captured, Callable[..., object]]) -> Reach:
     """
     state = _Walk()
     for captured, function in functions:
+        state.known.update(captured.early)
+        state.means(captured.block.name, (function, ()), _place(captured.block))
+    for captured, function in functions:
         state.visit(captured, function)
     digest = hashlib.sha256()
     for block in state.blocks:
-        digest.update(ast.dump(ast.parse(block.text)).encode())
+        digest.update(ast.dump(_without_docstring(ast.parse(block.text))).encode())
     digest.update(repr((sorted(state.constants.items()), sorted(state.modules.items()))).encode())
     return Reach(
         tuple(state.blocks), tuple(state.constants.items()), tuple(state.modules.items()), digest.hexdigest()[:24]
     )
+
+
+def _without_docstring(tree: ast.Module) -> ast.Module:
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return tree
 
 
 class _Walk:
@@ -133,54 +230,99 @@ class _Walk:
         self.blocks: list[SourceBlock] = []
         self.constants: dict[str, Number] = {}
         self.modules: dict[str, str] = {}
-        self._functions: dict[str, Callable[..., object]] = {}
+        self.known: dict[Callable[..., object], Captured] = {}
+        self._meanings: dict[str, tuple[object, str]] = {}
+        self._open: list[Callable[..., object]] = []
 
     def visit(self, captured: Captured, function: Callable[..., object]) -> None:
+        """Takes in what a function reaches, then its block."""
         block = captured.block
-        if self._functions.setdefault(block.name, function) is not function:
-            raise KernelTypeError(
-                f"{block.file}:{block.line}: two different functions named {block.name!r} are reached; rename one"
-            )
-        outside = {**getattr(function, "__globals__", {}), **_closure(function)}
-        for name in captured.free_names:
-            if name in outside:
-                self._take(block, name, outside[name])
-            elif not hasattr(builtins, name):
-                raise KernelTypeError(
-                    f"{block.file}:{block.line}: kernel {block.name!r} uses the undefined name {name!r}"
-                )
-        self.blocks.append(block)
+        refuse_forms(block)
+        self._open.append(function)
+        outside = surroundings(function)
+        changes = [r for reference in references(block.text) for r in self._follow(block, outside, reference)]
+        self._open.pop()
+        self.blocks.append(SourceBlock(block.name, renamed(block.text, changes), block.file, block.line))
 
-    def _take(self, block: SourceBlock, name: str, value: object) -> None:
-        where = f"{block.file}:{block.line}: kernel {block.name!r} reaches {name!r}"
-        if isinstance(value, (bool, int, float, np.number, np.bool_)):
-            plain = value.item() if isinstance(value, (np.number, np.bool_)) else value
-            if self.constants.setdefault(name, plain) != plain:
-                raise KernelTypeError(f"{where}, which has two values in different files; rename one")
-        elif isinstance(value, types.ModuleType):
+    def means(self, name: str, meaning: object, where: str) -> bool:
+        """Notes what a name means and tells whether that is news; raises where it means something else already."""
+        news = name not in self._meanings
+        known, first = self._meanings.setdefault(name, (meaning, where))
+        if known != meaning:
+            raise KernelTypeError(
+                f"{where}: {name!r} means something else here than where it was reached first ({first}); rename one"
+            )
+        return news
+
+    def _follow(self, block: SourceBlock, outside: dict[str, object], reference: Reference) -> Iterator[Renaming]:
+        """Takes in what a reference means; yields what is to be written instead, if its name is another."""
+        name, line = reference.path[0], block.line + reference.start[0] - 1
+        where = f"{block.file}:{line}: kernel {block.name!r}"
+        if name not in outside:
+            if not hasattr(builtins, name):
+                raise KernelTypeError(f"{where} uses the undefined name {name!r}")
+            self.means(name, ("builtin", name), where)
+            return
+        value, used = _resolved(outside, reference)
+        written = ".".join(reference.path[:used])
+        where = f"{where} reaches {written!r}"
+        _refuse_missing(where, value, reference.path[used:])
+        taken = self._take(where, reference.path[used - 1], value)
+        if taken == written:
+            return
+        end = reference.ends[used - 1]
+        if end[0] != reference.start[0]:
+            raise KernelTypeError(f"{where}, written over two lines; write it on one")
+        if taken in bound_names(ast.parse(block.text)):
+            raise KernelTypeError(f"{where}, whose own name {taken!r} is a variable here; rename the variable")
+        yield Renaming(reference.start[0], reference.start[1], end[1], taken)
+
+    def _take(self, where: str, name: str, value: object) -> str:
+        """Takes in what a name means; returns the name by which the generated module knows it."""
+        plain = plain_number(value)
+        if plain is not None:
+            self.means(name, (type(plain), repr(plain)), where)
+            self.constants[name] = plain
+            return name
+        if isinstance(value, types.ModuleType):
             if value.__name__ not in _MODULES:
                 raise KernelTypeError(
-                    f"{where}: the module {value.__name__!r} cannot be compiled; numpy, math and cr.calendar can"
+                    f"{where}: the module {value.__name__!r} cannot be compiled; numpy, math and cr.calendar can, and "
+                    "functions and numbers of modules of your own"
                 )
+            self.means(name, ("module", value.__name__), where)
             self.modules[name] = value.__name__
-        else:
-            self._take_function(name, value, where)
+            return name
+        return self._take_function(where, value)
 
-    def _take_function(self, name: str, value: object, where: str) -> None:
-        function = getattr(value, "py_func", getattr(value, "function", value))
+    def _take_function(self, where: str, value: object) -> str:
+        function, bound = _plain_function(value)
         if not isinstance(function, types.FunctionType):
             raise KernelTypeError(
-                f"{where}, a {type(value).__name__}: only numbers and functions can be captured; pass it as a parameter"
+                f"{where}, a {type(value).__name__}: only numbers and functions can be captured; write its numbers "
+                "in the function, or pass them as columns or parameters"
             )
-        if self._functions.get(name) is function:
+        if function in self._open:
+            raise KernelTypeError(
+                f"{where}, which leads back to itself: recursion can exhaust the stack of the whole process; write a "
+                "loop"
+            )
+        name = function.__name__
+        if self.means(name, (function, bound), where):
+            known = None if bound else self.known.get(function)
+            self.visit(known or capture(function, defaults=_defaults(function, bound)), function)
+        return name
+
+
+def _refuse_missing(where: str, value: object, path: tuple[str, ...]) -> None:
+    """Raises KernelTypeError for a name that a module does not have."""
+    for name in path:
+        if not isinstance(value, types.ModuleType):
             return
-        helper = capture(function)
-        if helper.block.name != name:
-            raise KernelTypeError(f"{where}, another name of {helper.block.name!r}; use one name")
-        self.visit(helper, function)
+        if not hasattr(value, name):
+            raise KernelTypeError(f"{where}, but the module {value.__name__!r} has no {name!r}")
+        value = getattr(value, name)
 
 
-def _closure(function: Callable[..., object]) -> dict[str, object]:
-    cells = getattr(function, "__closure__", None) or ()
-    names = function.__code__.co_freevars if isinstance(function, types.FunctionType) else ()
-    return {n: c.cell_contents for n, c in zip(names, cells, strict=True)}
+def _place(block: SourceBlock) -> str:
+    return f"{block.file}:{block.line}: kernel {block.name!r}"

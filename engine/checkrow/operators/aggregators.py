@@ -73,7 +73,9 @@ class OwnState:
     def merge(self, gids: Array, known: int, others: tuple[Array, ...], arrays: tuple[Array, ...]) -> None:
         """Merges partial states into those of their groups; groups from `known` on are new, numbered as they come."""
         driver = merge_driver(self._call, counted=self._counted)
-        self._run(driver, len(gids), [], (frozen(gids), known, *(frozen(o) for o in others), *arrays))
+        rest = (*(frozen(o) for o in others), *arrays)
+        # A row on which merge() is called is never the first of its group.
+        self._run(driver, len(gids), (frozen(gids), known, *rest), again=(frozen(gids), -1, *rest))
 
     def finish(self, arrays: tuple[Array, ...], count: int) -> Column:
         """Returns the results of the first `count` groups; null for a group without rows.
@@ -86,17 +88,17 @@ class OwnState:
         field = self._call.kernel.returns[0]
         out = np.zeros(count, types.numpy_dtype(field.dtype))
         driver = finish_driver(self._call, counted=self._counted)
-        self._run(driver, count, [], (*(frozen(a) for a in arrays), out))
+        self._run(driver, count, (*(frozen(a) for a in arrays), out))
         valid = None
         if self._counted and not arrays[-1][:count].all():
             valid = (arrays[-1][:count] != 0).astype(np.uint8)
         return Column(field.dtype, out, valid)
 
-    def _run(self, driver: Driver, rows: int, given: list[Array], tail: tuple[object, ...]) -> None:
-        spec = driver.calls[0]
+    def _run(self, driver: Driver, rows: int, tail: tuple[object, ...], again: tuple[object, ...] = ()) -> None:
+        spec, scalars = driver.calls[0], scalar_arguments(driver)
         where = f"{spec.entry}() of an aggregator:"
         try:
-            _, status, _ = drive(self._cache, driver, 0, rows, (*given, *scalar_arguments(driver), *tail))
+            _, status, _ = drive(self._cache, driver, 0, rows, (*scalars, *tail), (*scalars, *(again or tail)))
         except KernelFailed as failed:
             raise failed.located(where) from None
         if status == OUT_OF_RANGE:

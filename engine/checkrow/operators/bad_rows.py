@@ -25,6 +25,8 @@ class BadRow:
 
     Attributes
     ----------
+    row : int
+        Its number within `origin`; -1 for a group that failed as a whole.
     rows : int
         How many rows failed together.
     origins : ndarray, shape (rows,), int64, or None
@@ -41,6 +43,11 @@ class BadRow:
     rows: int = 1
     origins: Array | None = None
     values: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """Where it stands, as messages begin."""
+        return f"{self.origin}, row {self.row}" if self.row >= 0 else str(self.origin)
 
 
 class BadRowKeeper:
@@ -83,7 +90,7 @@ class BadRowKeeper:
 
     def first(self, most: int = 3) -> tuple[str, ...]:
         """Returns what happened on the first rows, in words."""
-        return tuple(f"{b.origin}, row {b.row}: kernel {b.kernel!r} {b.message}" for b in self.rows[:most])
+        return tuple(f"{b.place}: kernel {b.kernel!r} {b.message}" for b in self.rows[:most])
 
     def take(self, batch: Batch, failed: KernelFailed) -> None:
         """Notes a failure on a row of a batch; raises the error for the user if the first one ends the run."""

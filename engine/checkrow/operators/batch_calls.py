@@ -17,7 +17,7 @@ from checkrow.errors import KernelRowError
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelCall
 from checkrow.expressions.types import Field
-from checkrow.kernels.outputs import workspace_dtype
+from checkrow.kernels.outputs import argument_dtype, workspace_dtype
 from checkrow.kernels.signature import OUT
 from checkrow.operators.bad_rows import BadRowKeeper
 from checkrow.operators.batch import Batch, frozen
@@ -90,7 +90,7 @@ class BatchCall:
                 values = np.ones(self._batch.rows, np.bool_) if column.valid is None else column.valid != 0
             else:
                 values = column.values.view(np.bool_) if column.dtype == "bool" else column.values
-                values = values.astype(workspace_dtype(column.dtype), copy=False)
+                values = values.astype(argument_dtype(column.dtype), copy=False)
                 if column.valid is not None and self._spec.takes_null(name):
                     values = np.where(column.valid != 0, values, values.dtype.type(fills.get(name, 0)))
             out.append(values if len(self._rows) == self._batch.rows else values[self._rows])
@@ -103,7 +103,9 @@ class BatchCall:
             return
         if last - first == 1:
             row = int(self._rows[first])
-            self._keeper.take(self._batch, KernelFailed(row, self._spec, failed.reason, failed.message))
+            self._keeper.take(
+                self._batch, KernelFailed(row, self._spec, failed.reason, failed.message, line=failed.line)
+            )
             self._failed.append(first)
             return
         before, middle = len(self._failed), (first + last) // 2

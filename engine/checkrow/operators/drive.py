@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from checkrow.compile.cache import DriverCache
 from checkrow.compile.driver import Driver
 from checkrow.compile.emit import NULL_FORBIDDEN, OUT_OF_RANGE
+from checkrow.compile.failing_line import failing_line
 from checkrow.errors import ArithmeticRangeError, CheckrowError, KernelRowError
 from checkrow.expressions.nodes import KernelSpec
 
@@ -26,11 +30,16 @@ class KernelFailed(Exception):  # never leaves the operators: they raise what `l
         Which of the driver's calls it was.
     kept, groups : int
         Rows the driver had kept when it raised, and the groups there were before this row.
+    line : callable
+        Finds the line of the user's that raised, as text; it may take a moment, and finds nothing later on.
+    step : int
+        Where `row` is a group that a kernel goes through row by row: which of its rows, -1 where it takes them at once.
     """
 
     def __init__(
-        self, row: int, kernel: KernelSpec, reason: str, message: str, *, call: int = 0, kept: int = 0, groups: int = -1
-    ) -> None:
+        self, row: int, kernel: KernelSpec, reason: str, message: str, *, call: int = 0, kept: int = 0,
+        groups: int = -1, step: int = -1, line: Callable[[], str] = str,
+    ) -> None:  # fmt: skip
         super().__init__(message)
         self.row = row
         self.kernel = kernel
@@ -39,16 +48,20 @@ class KernelFailed(Exception):  # never leaves the operators: they raise what `l
         self.call = call
         self.kept = kept
         self.groups = groups
+        self.line = line
+        self.step = step
 
     def located(self, where: str, hint: str = "") -> CheckrowError:
         """Returns the error for the user, who is told where in the data it happened and where in the code."""
         kind = ArithmeticRangeError if self.reason == "OutOfRange" else KernelRowError
-        return kind(f"{where} kernel {self.kernel.name!r} ({self.kernel.place}) {self.message}{hint}")
+        place = self.line() or self.kernel.place
+        return kind(f"{where} kernel {self.kernel.name!r} ({place}) {self.message}{hint}")
 
 
 def drive(
-    cache: DriverCache, driver: Driver, first: int, last: int, arguments: tuple[object, ...]
-) -> tuple[int, int, int]:
+    cache: DriverCache, driver: Driver, first: int, last: int, arguments: tuple[object, ...],
+    again: tuple[object, ...] = (),
+) -> tuple[int, int, int]:  # fmt: skip
     """Runs a driver for some rows; returns (next row, status, detail).
 
     Parameters
@@ -56,6 +69,8 @@ def drive(
     first, last : int
     arguments : tuple
         What follows `at` in the driver's signature.
+    again : tuple
+        The same for a single row that failed, to find its line, where a loop that begins there needs others.
 
     Raises
     ------
@@ -63,7 +78,7 @@ def drive(
         If the user's code raises, meets a null it forbids or returns what its type cannot hold. Rows before that one
         are done and it is not begun.
     """
-    at = np.array([first, 0, 0, -1], np.int64)
+    at = np.array([first, 0, 0, -1, -1], np.int64)
     args = (first, last, at, *arguments)
     function = cache.prepare(driver, args)
     try:
@@ -71,11 +86,12 @@ def drive(
     except Exception as error:  # whatever the user's kernel raises
         if not driver.calls:
             raise
-        at_row, call, kept, groups = (int(n) for n in at)
+        at_row, call, kept, groups, step = (int(n) for n in at)
         reason = type(error).__name__
         raise KernelFailed(
-            at_row, driver.calls[call], reason, f"raised {reason}: {error}", call=call, kept=kept, groups=groups
-        ) from None
+            at_row, driver.calls[call], reason, f"raised {reason}: {error}", call=call, kept=kept, groups=groups,
+            step=step, line=partial(failing_line, cache, driver, at_row, again or arguments, error),
+        ) from None  # fmt: skip
     if driver.checked and status in {NULL_FORBIDDEN, OUT_OF_RANGE}:
         raise _refused(driver, int(row), int(status), int(detail))
     return int(row), int(status), int(detail)

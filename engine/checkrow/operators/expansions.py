@@ -122,7 +122,7 @@ class Expander:
         if failed.reason != "IndexError":
             return failed
         what = f"{failed.message}; `out` has room for max_rows={self._limit} rows of each row"
-        return KernelFailed(failed.row, self._spec, failed.reason, what)
+        return KernelFailed(failed.row, self._spec, failed.reason, what, line=failed.line)
 
     def _flush(self, below: Batch) -> Iterator[Batch]:
         """Yields the rows written so far; the arrays are used again."""

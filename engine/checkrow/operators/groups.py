@@ -1,5 +1,6 @@
 """Calling a kernel for every group of a partition: rows are numbered by key, ordered, laid out by group and driven.
 
+A group kernel takes the arrays of a group, a fold kernel its rows one after the other; all else is the same for both.
 Groups come out in the order in which their keys first appear, slice by slice; rows of a group in the order asked for,
 ties as they were read. Output arrays are made once and used for all partitions of a task.
 """
@@ -16,11 +17,14 @@ from numpy.typing import NDArray
 
 from checkrow.compile.cache import DriverCache
 from checkrow.compile.driver import DONE, FULL, Driver
+from checkrow.compile.folds import fold_driver
 from checkrow.compile.groups import WRONG_LENGTH, WRONG_ROWS, array_arguments, group_driver
 from checkrow.expressions import types
 from checkrow.expressions.expression import render
 from checkrow.expressions.nodes import Node
+from checkrow.kernels.fold import FOLD
 from checkrow.kernels.group import EXPAND, MAP, REDUCE
+from checkrow.kernels.signature import OUT
 from checkrow.operators.arrow import to_arrow
 from checkrow.operators.bad_rows import BadRowKeeper
 from checkrow.operators.batch import Origin, frozen
@@ -38,6 +42,8 @@ from checkrow_kernels.take import take
 
 Array = NDArray[Any]
 _CAPACITY = 131_072
+_WIDE = {"f4": "f8", "f8": "f8", "u8": "u8"}
+"""The types of arrays that kernels take: of the others, whole numbers of any width, int64."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +71,9 @@ class GroupCaller:
         self._grouping = grouping
         self._spec = grouping.call.kernel
         self._cache = cache
-        self._driver: Driver = group_driver(grouping.call)
+        self._folds = self._spec.kind == FOLD
+        self._shape = MAP if self._folds else self._spec.shape
+        self._driver: Driver = fold_driver(grouping.call) if self._folds else group_driver(grouping.call)
         self._out: list[Array] = []
         self._group_of = np.empty(0, np.int32)
 
@@ -122,13 +130,21 @@ class GroupCaller:
                 continue
             values = column.values
             if valid is not None:
-                values = np.where(valid != 0, values, values.dtype.type(fills.get(name, 0)))
+                # A fill may lie beyond a narrow column, where the kernel takes a wider one.
+                narrow = column.dtype == "bool" or self._folds
+                kind = values.dtype if narrow else np.dtype(_WIDE.get(values.dtype.str[1:], "i8"))
+                values = np.where(valid != 0, values, kind.type(fills.get(name, 0)))
             gathered = _gathered(values, groups.rows)
-            out.append(gathered.view(np.bool_) if column.dtype == "bool" else gathered)
+            if column.dtype == "bool":
+                out.append(gathered.view(np.bool_))
+            elif self._folds:
+                out.append(gathered)  # the driver widens values one by one
+            else:
+                out.append(gathered.astype(_WIDE.get(gathered.dtype.str[1:], "i8"), copy=False))
         return [frozen(a) for a in out]
 
     def _forbidden(self, rows: Columns, groups: _Groups) -> dict[int, KernelFailed]:
-        """Returns the groups in which a column holds a null that the kernel forbids."""
+        """Returns the groups in which a column holds a null that the kernel forbids, with the first such row."""
         by_name = dict(zip(self._spec.columns, self._grouping.call.args, strict=True))
         found: dict[int, KernelFailed] = {}
         for name, is_validity in array_arguments(self._spec):
@@ -138,20 +154,23 @@ class GroupCaller:
                 continue
             places = np.flatnonzero(valid[groups.rows] == 0)
             what = f"forbids nulls but column {name!r} holds one; give nulls={{{name!r}: value}} or take {name}_valid"
-            for group in np.unique(np.searchsorted(groups.starts, places, side="right") - 1).tolist():
-                found.setdefault(group, KernelFailed(group, self._spec, "NullForbidden", what))
+            numbers, first = np.unique(np.searchsorted(groups.starts, places, side="right") - 1, return_index=True)
+            for group, row in zip(numbers.tolist(), places[first].tolist(), strict=True):
+                step = row - int(groups.starts[group]) if self._folds else -1
+                found.setdefault(group, KernelFailed(group, self._spec, "NullForbidden", what, step=step))
         return found
 
     def _drive(self, rows: Columns, groups: _Groups) -> Iterator[Columns]:
         """Yields pieces of output; between two of them stand groups on which the kernel failed."""
         spec, arrays, forbidden = self._spec, self._arrays(rows, groups), self._forbidden(rows, groups)
-        self._make_room(max(groups.largest, spec.max_rows or 0) if spec.shape != REDUCE else 1)
+        self._make_room(max(groups.largest, spec.max_rows or 0) if self._shape != REDUCE else 1)
+        own = () if self._folds else (spec.max_rows or 0,)
         state = np.zeros(1, np.int64)
         group = 0
         while group < groups.count:
             given = (
                 frozen(groups.starts), *arrays, *scalar_arguments(self._driver),
-                spec.max_rows or 0, len(self._group_of), state, self._group_of, *self._out,
+                *own, len(self._group_of), state, self._group_of, *self._out,
             )  # fmt: skip
             last = min((g for g in forbidden if g >= group), default=groups.count)
             group, failed = self._call(group, last, given, groups, state)
@@ -166,17 +185,18 @@ class GroupCaller:
 
     def _take(self, rows: Columns, groups: _Groups, failed: KernelFailed) -> None:
         """Notes a group on which the kernel failed; raises the error for the user if it ends the run."""
-        place = self._place(groups, failed.row)
+        place = f"group {_key_text(self._grouping, groups, failed.row)}"
         if self._keeper.ends:
+            within = f", row {failed.step}:" if self._folds else ":"
             hint = ""
-            if failed.reason == "IndexError" and self._spec.shape == EXPAND:
+            if failed.reason == "IndexError" and self._shape == EXPAND:
                 hint = "; `out` has room for as many rows as the group has, or for max_rows="
-            raise failed.located(place, hint) from None
+            raise failed.located(place + within, hint) from None
         members = groups.rows[groups.starts[failed.row] : groups.starts[failed.row + 1]]
         tracked = ORIGIN in rows.names
         origins = rows[ORIGIN].values[members] if tracked else None
         values = tuple(self._described(rows, members)) if self._keeper.keeps and not tracked else ()
-        self._keeper.note(Origin(place.rstrip(":")), 0, failed, rows=len(members), origins=origins, values=values)
+        self._keeper.note(Origin(place), failed.step, failed, rows=len(members), origins=origins, values=values)
 
     def _described(self, rows: Columns, members: Array) -> list[str]:
         """Returns the rows of a group as JSON: what travelled of them, under the names of expressions."""
@@ -189,7 +209,7 @@ class GroupCaller:
 
     def _null(self, groups: _Groups, group: int) -> Iterator[Columns]:
         """Yields nulls for a group: for it as a whole, for each of its rows, or none where any number is right."""
-        rows = {REDUCE: 1, MAP: int(groups.starts[group + 1] - groups.starts[group]), EXPAND: 0}[self._spec.shape]
+        rows = {REDUCE: 1, MAP: int(groups.starts[group + 1] - groups.starts[group]), EXPAND: 0}[self._shape]
         if self._keeper.nulls and rows:
             keys = tuple(k.take(np.full(rows, group, np.int64)) for k in groups.keys)
             values = tuple(Column.nulls(f.dtype, rows) for f in self._spec.returns)
@@ -208,7 +228,7 @@ class GroupCaller:
         self, group: int, last: int, given: tuple[Any, ...], groups: _Groups, state: Array
     ) -> tuple[int, KernelFailed | None]:
         """Runs the driver once; returns the next group and, if the kernel failed on it, how."""
-        if self._spec.shape in {EXPAND, MAP}:
+        if OUT in self._spec.arguments and not self._folds:
             # What a kernel leaves unwritten is 0, not what an earlier group left there.
             for out in self._out:
                 out[:] = 0
@@ -233,9 +253,6 @@ class GroupCaller:
 
     # -- errors -------------------------------------------------------------------------------------------------------
 
-    def _place(self, groups: _Groups, group: int) -> str:
-        return f"group {_key_text(self._grouping, groups, group)}:"
-
     def _broken(self, groups: _Groups, group: int, status: int, detail: int) -> KernelFailed:
         """Returns why a driver stopped before a group."""
         spec = self._spec
@@ -247,9 +264,11 @@ class GroupCaller:
             length, which = divmod(detail, len(spec.returns))
             what = f"returned {length} values for {spec.returns[which].name!r}; the group has {rows} rows"
             return KernelFailed(group, spec, "WrongLength", what)
-        field = spec.returns[detail]
+        # A fold kernel's detail tells the row within the group as well.
+        step, number = divmod(detail, len(spec.returns)) if self._folds else (-1, detail)
+        field = spec.returns[number]
         what = f"returned a value for {field.name!r} that does not fit {field.dtype}"
-        return KernelFailed(group, spec, "OutOfRange", what)
+        return KernelFailed(group, spec, "OutOfRange", what, step=step)
 
 
 def _gathered(values: Array, rows: Array) -> Array:

@@ -146,7 +146,7 @@ class Quarantine:
 
 def _message(bad: BadRow) -> str:
     """Returns what happened; for a row that is told apart by its group, which one."""
-    return bad.message if bad.origin.file is not None else f"{bad.origin}: {bad.message}"
+    return bad.message if bad.origin.file is not None else f"{bad.place}: {bad.message}"
 
 
 def _plain(array: pa.Array) -> pa.Array:

@@ -147,16 +147,22 @@ def drive_rows(
 ) -> tuple[Array, list[Column]]:  # fmt: skip
     """Runs a row driver over a batch; returns the row numbers that passed and the computed columns."""
     out, survivor, row = _Outputs(outputs, batch.rows, masked=masked), Survivor(keeper, batch), 0
-    driver: Driver = row_driver(predicates, outputs, masked=masked)
+
+    def prepared(driver: Driver) -> tuple[Driver, tuple[object, ...]]:
+        flags = survivor.flags or ()
+        return driver, (*input_arrays(driver, batch), *scalar_arguments(driver), *flags, *out.arguments())
+
+    driver, given = prepared(row_driver(predicates, outputs, masked=masked))
+    careful = False
     while row < batch.rows:
-        given = (*input_arrays(driver, batch), *scalar_arguments(driver), *(survivor.flags or ()), *out.arguments())
         try:
             row, _, _ = drive(cache, driver, row, batch.rows, given)
         except KernelFailed as failed:
             row = survivor.next_row(failed, len(driver.calls))
-            if survivor.flags is not None:
+            if survivor.flags is not None and not careful:  # set in place from then on
+                careful = True
                 out.add_validity()
-                driver = row_driver(predicates, outputs, masked=True, careful=True)
+                driver, given = prepared(row_driver(predicates, outputs, masked=True, careful=True))
     return out.result()
 
 

@@ -63,6 +63,11 @@ def grouping(
         If the kernel cannot take a column's type.
     """
     spec = call.kernel
+    if not (keys or order or call.args):
+        raise PlanError(
+            f"{spec.place}: kernel {spec.name!r} reads no column and there are no keys: no row would reach it; let it "
+            "take one of the columns"
+        )
     names = [n for n, _ in keys] + [f.name for f in spec.returns]
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:

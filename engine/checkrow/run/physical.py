@@ -144,13 +144,12 @@ def read_footers(stage: Stage) -> tuple[DataFile, ...]:
 
     def read(file: DataFile) -> DataFile:
         opener = open_source(source.storage_options)
-        groups = read_row_groups(opener(file), file.path, names, names, dtypes)
+        stored = tuple(n for n in names if n not in file.partition)  # a directory's value counts, not the file's column
+        groups = read_row_groups(opener(file), file.path, stored, stored, dtypes)
         known = {n: ColumnRange(v, v) for n, v in file.partition.items() if v is not None and dtypes.get(n) == "string"}
 
         def with_known(group: RowGroup) -> RowGroup:
-            # The directory's value counts, whatever a column of the same name in the file holds.
-            stored = {n: r for n, r in group.ranges.items() if n not in file.partition}
-            return msgspec.structs.replace(group, ranges={**stored, **known})
+            return msgspec.structs.replace(group, ranges={**group.ranges, **known})
 
         return msgspec.structs.replace(file, row_groups=tuple(with_known(g) for g in groups))
 

@@ -16,7 +16,7 @@ import msgspec
 import pyarrow as pa
 
 from checkrow.clock import Clock, SystemClock
-from checkrow.errors import ConfigError, ResumeMismatch, RunInterrupted, TaskError
+from checkrow.errors import ConfigError, ResumeMismatch, RunInterrupted, TaskError, TaskTimeout
 from checkrow.events import Event, Listener, RunFinished, RunStarted, to_all
 from checkrow.expressions import types
 from checkrow.plan.bad_rows import QUARANTINE as QUARANTINED
@@ -79,6 +79,7 @@ class RunOptions:
     recompute: bool = False
     force: bool = False
     bad_rows: BadRows | None = None
+    task_timeout_s: float | None = None
     listener: Listener = field(default=lambda _: None)
     clock: Clock = field(default_factory=SystemClock)
     new_id: Callable[[], str] = random_id
@@ -127,7 +128,7 @@ def _collect(
         interrupts=interrupts, workspace=workspace, recorded=False,
         checkpoint_interval_s=options.checkpoint_interval_s if workspace else 1e18,
         bad_rows=plan.bad_rows, rows_read=plan.rows_total - plan.rows_pruned,
-        limit=sink.limit if isinstance(sink, CollectSink) else None,
+        limit=sink.limit if isinstance(sink, CollectSink) else None, task_timeout_s=options.task_timeout_s,
     )  # fmt: skip
     started = options.clock.monotonic_s()
     driving.listener(RunStarted(run=run, job="", stages=len(plan.stages), resumed=False))
@@ -265,7 +266,7 @@ class _Writing:
                 checkpoint_interval_s=self._options.checkpoint_interval_s,
                 # Limits are those of this call: they identify nothing, and may be raised for a run that broke them.
                 bad_rows=self._plan.bad_rows, rows_read=plan.rows_total - plan.rows_pruned,
-                instance=record.instance, source_options=options_of(plan),
+                instance=record.instance, source_options=options_of(plan), task_timeout_s=self._options.task_timeout_s,
             )  # fmt: skip
             listener(RunStarted(run=record.run, job=record.job, stages=len(plan.stages), resumed=resumed))
             try:
@@ -274,7 +275,7 @@ class _Writing:
                 self._status = advance(self._status, Status.COMMITTING)
                 commit = self._commit(record, plan, outcome)
                 roll_forward(self._root)
-            except RunInterrupted as stop:
+            except (RunInterrupted, TaskTimeout) as stop:
                 self._end(record.run, Status.INTERRUPTED, 0, str(stop), listener)
                 raise
             except Exception as error:

@@ -9,13 +9,15 @@ from pathlib import Path
 import msgspec
 
 from checkrow.clock import Clock
-from checkrow.errors import CheckrowError, KernelRowError, MemoryLimitError, TaskError
+from checkrow.errors import CheckrowError, KernelRowError, MemoryLimitError, TaskError, TaskTimeout
 from checkrow.events import Listener, StageFinished, StageStarted, TaskFinished
+from checkrow.expressions.nodes import walk
 from checkrow.operators.exchange import ExchangeOutput, MemoryExchange
 from checkrow.plan.bad_rows import BadRows
 from checkrow.plan.slices import Task
 from checkrow.plan.stages import ExchangeSink, GroupSource, MergeSource, ParquetSink, ScanSource, ScatterSink, Stage
 from checkrow.run import lifecycle
+from checkrow.run.deadlines import Deadlines
 from checkrow.run.executor import Executor
 from checkrow.run.interrupt import Interrupts
 from checkrow.run.task import TaskResult, TaskSpec, persist_exchange, trimmed
@@ -40,6 +42,7 @@ class Driving:
     workspace: Path | None
     recorded: bool
     checkpoint_interval_s: float = CHECKPOINT_INTERVAL_S
+    task_timeout_s: float | None = None
     limit: int | None = None
     bad_rows: BadRows = field(default_factory=BadRows)
     rows_read: int = 0
@@ -96,6 +99,16 @@ def stage_name(stage: Stage) -> str:
     return f"{source} and write" if isinstance(stage.sink, ParquetSink) else f"{source} and collect"
 
 
+def kernel_names(stage: Stage) -> tuple[str, ...]:
+    """Returns the names of the kernels a stage calls, in the order of their first call."""
+    called = [n.kernel for node in stage.nodes() for n in walk(node) if n.kernel is not None]
+    if isinstance(stage.source, GroupSource):
+        called.append(stage.source.grouping.call.kernel)
+    aggregations = [s.aggregation for s in (stage.source, stage.sink) if isinstance(s, (MergeSource, ExchangeSink))]
+    called += [s.call.kernel for a in aggregations for p in a.parts for s in p.states if s.call is not None]
+    return tuple(dict.fromkeys(k.name for k in called))
+
+
 class StageDriver:
     """Drives one stage.
 
@@ -123,6 +136,7 @@ class StageDriver:
         for number, manifest in known.items():
             self.outcome.results[number] = _from_manifest(manifest, driving.workspace)
         self._specs: dict[int, TaskSpec] = {}
+        self._deadlines = Deadlines(driving.task_timeout_s)
         self._unsaved_s = 0.0
 
     def run(self, inputs: Sequence[ExchangeOutput | str]) -> StageOutcome:
@@ -162,6 +176,7 @@ class StageDriver:
     ) -> tuple[int, BaseException] | None:
         """Runs tasks until none is left, one failed or the caller was asked to stop; returns the first failure."""
         failure: tuple[int, BaseException] | None = None
+        clock = self._driving.clock
         while True:
             if self._driving.interrupts.pending is not None or self._enough():
                 progress = lifecycle.drain(progress)
@@ -169,10 +184,15 @@ class StageDriver:
                 return failure
             progress, chosen = lifecycle.start(progress, self._capacity())
             for number in chosen:
+                self._deadlines.begin(number, clock.monotonic_s())
                 self._driving.executor.submit(self._spec(number), inputs)
-            done = self._driving.executor.next_done()
+            done = self._driving.executor.next_done(self._deadlines.wait_s(clock.monotonic_s()))
             if done is None:
+                for number in self._deadlines.overdue(clock.monotonic_s()):
+                    failure = failure or (number, self._timed_out(number))
+                    progress = lifecycle.give_up(progress, number)
                 continue
+            self._deadlines.end(done.task)
             if done.result is None:
                 failure = failure or (done.task, done.error or TaskError("a task ended without result or error"))
                 progress = lifecycle.give_up(progress, done.task)
@@ -195,6 +215,18 @@ class StageDriver:
         return KernelRowError(
             f"kernels failed on {bad} rows; of {self._driving.rows_read} rows read, {allowed} are allowed "
             f"(max_rows={policy.max_rows}, max_share={policy.max_share}).{first} Nothing was committed"
+        )
+
+    def _timed_out(self, number: int) -> TaskTimeout:
+        """Gives up a task that runs too long; returns the error."""
+        self._deadlines.end(number)
+        became = self._driving.executor.abandon(number)
+        kernels = ", ".join(repr(k) for k in kernel_names(self._stage))
+        cause = f"; the kernel {kernels} may never end" if kernels else ""
+        return TaskTimeout(
+            f"task {number} of stage {self._stage.number} ({stage_name(self._stage)}) ran for longer than "
+            f"Limits(task_timeout_s={self._driving.task_timeout_s:g}) allows{cause}. {became}. Finished tasks are "
+            "kept: mend the kernel or raise the limit, and run again"
         )
 
     def _capacity(self) -> int:

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-import fsspec
 import msgspec
 
 from checkrow.errors import CommitConflict, ConfigError, DiskFull, InputChanged, PermissionRefused, StorageError
@@ -356,6 +355,8 @@ def _list_remote(url: str, options: Options, suffix: str) -> tuple[SourceFile, .
 
 def _file_system(url: str, options: Options) -> tuple[Any, str]:
     """Returns the file system of a URL and the path there; its package may be missing."""
+    import fsspec  # noqa: PLC0415  # it loads as long as a tiny job runs, and local files need none of it
+
     try:
         system, path = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
     except ImportError as error:
