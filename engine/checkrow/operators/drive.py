@@ -55,6 +55,7 @@ class KernelFailed(Exception):  # never leaves the operators: they raise what `l
         """Returns the error for the user, who is told where in the data it happened and where in the code."""
         kind = ArithmeticRangeError if self.reason == "OutOfRange" else KernelRowError
         place = self.line() or self.kernel.place
+        self.line = str  # what finds it holds a lock, and errors travel between processes
         return kind(f"{where} kernel {self.kernel.name!r} ({place}) {self.message}{hint}")
 
 
