@@ -64,6 +64,13 @@ def argument(name: str, dtype: str) -> str:
     return f"np.int64({name})" if narrow or dtype == "date32[day]" else name
 
 
+def leaves(name: str, dtype: str) -> str:
+    """Returns the condition that a whole number does not fit a type, whether it is signed or not."""
+    low, high = types.integer_range(dtype)
+    # Signed against unsigned, Numba compares as float64, which makes 2**63 equal to 2**63 - 1.
+    return f"{name} < {low} or ({name} > 0 and np.uint64({name}) > np.uint64({high}))"
+
+
 @dataclass(frozen=True, slots=True)
 class Value:
     """A variable of the loop body and the name of its validity."""
@@ -343,7 +350,6 @@ class Body:
             self.line(f"{stem}_{j} = {text}")
 
     def _check_range(self, node: Node, name: str, dtype: str) -> None:
-        low, high = types.integer_range(dtype)
         self.ranged.append((node, len(self.calls) - 1))
-        with self.block(f"if {name} < {low} or {name} > {high}:"):
+        with self.block(f"if {leaves(name, dtype)}:"):
             self.stop(OUT_OF_RANGE, len(self.ranged) - 1)
