@@ -12,17 +12,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 import checkrow as cr
-from tests.conftest import EXAMPLES
+from tests.profiles import drawing
 from tests.properties.tables import groups, same_key, tables
 from tests.properties.test_bad_rows import Shares, each, expected_shares, scanned, shared, shares, strict
 
 QUARANTINE = cr.BadRows("quarantine")
-SOME = settings(
-    max_examples=EXAMPLES // 4, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
-)  # fmt: skip
+SOME = drawing(0.25)
 
 
 @pytest.fixture(params=["one batch", "small batches", "vectorised"])

@@ -78,6 +78,13 @@ def stored_fill(fill: float | bool) -> float | bool:
     return fill - (1 << 64) if beyond else fill
 
 
+def leaves(name: str, dtype: str) -> str:
+    """Returns the condition that a whole number does not fit a type, whether it is signed or not."""
+    low, high = types.integer_range(dtype)
+    # Signed against unsigned, Numba compares as float64, which makes 2**63 equal to 2**63 - 1.
+    return f"{name} < {low} or ({name} > 0 and np.uint64({name}) > np.uint64({high}))"
+
+
 @dataclass(frozen=True, slots=True)
 class Value:
     """A variable of the loop body and the name of its validity."""
@@ -381,7 +388,6 @@ class Body:
 
     def check_range(self, node: Node, name: str, dtype: str) -> None:
         """Adds a stop where a whole number that the last call gave does not fit its type."""
-        low, high = types.integer_range(dtype)
         self.ranged.append((node, len(self.calls) - 1))
-        with self.block(f"if {name} < {low} or {name} > {high}:"):
+        with self.block(f"if {leaves(name, dtype)}:"):
             self.stop(OUT_OF_RANGE, len(self.ranged) - 1)

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Sequence
 
 from checkrow.compile.driver import FULL, Driver
-from checkrow.compile.emit import OUT_OF_RANGE, scalar_type
+from checkrow.compile.emit import OUT_OF_RANGE, leaves, scalar_type
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelCall, KernelSpec, Node
 from checkrow.expressions.types import Field
@@ -146,9 +146,8 @@ def stored_value(field: Field, value: str, place: str, detail: str) -> list[str]
     kind = f"{value} != 0" if field.dtype == "bool" else f"{scalar_type(field.dtype)}({value})"
     if not types.may_leave(field.dtype):
         return [f"{place} = {kind}"]
-    low, high = types.integer_range(field.dtype)
     return [
-        f"if {value} < {low} or {value} > {high}:",
+        f"if {leaves(value, field.dtype)}:",
         "    state[0] = at[2]",
         f"    return g, {OUT_OF_RANGE}, {detail}",
         f"{place} = {kind}",

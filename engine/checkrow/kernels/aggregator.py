@@ -59,7 +59,7 @@ class Aggregator:
             modules=found.modules, columns=self._signature.columns,
             parameters=tuple(n for n, _ in self._signature.keywords), returns=self._returns, nulls="skip",
             decimals=decimals, time_unit=time_unit, fingerprint=hashlib.sha256(marks.encode()).hexdigest()[:24],
-            methods=self._methods.parameters(),
+            methods=self._methods.parameters(), checked=True,
         )  # fmt: skip
 
     def bind(self, **parameters: Number) -> Aggregator:

@@ -34,7 +34,7 @@ class Captured:
     """A function's own source block, and the helpers that were captured with it."""
 
     block: SourceBlock
-    early: tuple[tuple[Callable[..., object], Captured], ...]
+    early: tuple[tuple[Callable[..., object], SourceBlock], ...]
 
     @property
     def where(self) -> str:
@@ -52,19 +52,8 @@ class Reach:
     fingerprint: str
 
 
-def capture(
-    function: Callable[..., object], seen: tuple[Callable[..., object], ...] = (), *,
-    defaults: dict[str, object] | None = None,
-) -> Captured:  # fmt: skip
+def capture(function: Callable[..., object]) -> Captured:
     """Takes a function's source text without decorators, and that of the helpers it reaches by now.
-
-    Parameters
-    ----------
-    function : callable
-    seen : tuple of callable
-        Functions whose capture this one is part of.
-    defaults : dict
-        Values of arguments that callers may leave out; a kernel itself is always given all of them.
 
     Raises
     ------
@@ -72,6 +61,14 @@ def capture(
         If the function is a lambda, has no source text, uses a form that cannot be compiled alone, or its source is
         not what was loaded.
     """
+    block = _block(function, {})
+    early: dict[Callable[..., object], SourceBlock] = {}
+    _capture_helpers(function, block, early)
+    return Captured(block, tuple(early.items()))
+
+
+def _block(function: Callable[..., object], defaults: dict[str, object]) -> SourceBlock:
+    """Returns a function's source; `defaults` are values of arguments that callers in kernels may leave out."""
     name = getattr(function, "__name__", repr(function))
     if name == "<lambda>":
         raise KernelTypeError("a lambda cannot be a kernel; write a def so that its source can be found again")
@@ -87,18 +84,33 @@ def capture(
     tree = _definition(lines)
     if not isinstance(tree, ast.FunctionDef):
         raise KernelTypeError(f"{file}:{first}: kernel {name!r} must be a plain def (not async, not a class)")
+    line = first + tree.lineno - 1
+    where = f"{file}:{line}"
     if tree.args.vararg or tree.args.kwarg:
-        raise KernelTypeError(
-            f"{file}:{first + tree.lineno - 1}: kernel {name!r} has *args or **kwargs; name every argument"
-        )
+        raise KernelTypeError(f"{where}: kernel {name!r} has *args or **kwargs; name every argument")
     if not is_loaded(function, tree):
         raise KernelTypeError(
-            f"{file}:{first + tree.lineno - 1}: the source of {name!r} is not what was loaded: the file was edited "
-            "since, or a decorator replaced the function. Load it again, or leave out the decorator"
+            f"{where}: the source of {name!r} is not what was loaded: the file was edited since, or a decorator "
+            "replaced the function. Load it again, or leave out the decorator"
         )
-    line = first + tree.lineno - 1
-    text = _plain_definition(tree, lines, _numbers(defaults or {}, f"{file}:{line}: kernel {name!r}"))
-    return Captured(SourceBlock(name, text, file, line), tuple(_early(function, text, (*seen, function))))
+    text = _plain_definition(tree, lines, _numbers(defaults, f"{where}: kernel {name!r}"))
+    return SourceBlock(name, text, file, line)
+
+
+def _capture_helpers(
+    function: Callable[..., object], block: SourceBlock, found: dict[Callable[..., object], SourceBlock]
+) -> None:
+    """Captures the helpers that can be looked up already, before an edit of their file can come between."""
+    outside = surroundings(function)
+    for reference in references(block.text):
+        helper, bound = _plain_function(_resolved(outside, reference)[0])
+        if not isinstance(helper, types.FunctionType) or helper in found or bound:
+            continue
+        try:
+            found[helper] = _block(helper, _defaults(helper, ()))
+        except KernelTypeError:
+            continue  # it is tried again, and told, when a plan is made
+        _capture_helpers(helper, found[helper], found)
 
 
 def _definition(lines: list[str]) -> ast.stmt | None:
@@ -161,22 +173,6 @@ def _defaults(function: Callable[..., object], bound: tuple[tuple[str, Number], 
     return {**{n: v for n, v in found.items() if v is not inspect.Parameter.empty}, **dict(bound)}
 
 
-def _early(
-    function: Callable[..., object], text: str, seen: tuple[Callable[..., object], ...]
-) -> Iterator[tuple[Callable[..., object], Captured]]:
-    """Captures the helpers that can be looked up already, before an edit of their file can come between."""
-    outside = surroundings(function)
-    for reference in references(text):
-        helper, bound = _plain_function(_resolved(outside, reference)[0])
-        if isinstance(helper, types.FunctionType) and helper not in seen and not bound:
-            try:
-                captured = capture(helper, seen, defaults=_defaults(helper, ()))
-            except KernelTypeError:
-                continue  # it is tried again, and told, when a plan is made
-            yield helper, captured
-            yield from captured.early
-
-
 def _plain_function(value: object) -> tuple[object, tuple[tuple[str, Number], ...]]:
     """Returns the function within what a decorator made, Numba's or ours, and the parameters bound to it."""
     return getattr(value, "py_func", getattr(value, "function", value)), getattr(value, "parameters", ())
@@ -206,7 +202,7 @@ def reach(*functions: tuple[Captured, Callable[..., object]]) -> Reach:
         state.known.update(captured.early)
         state.means(captured.block.name, (function, ()), _place(captured.block))
     for captured, function in functions:
-        state.visit(captured, function)
+        state.visit(captured.block, function)
     digest = hashlib.sha256()
     for block in state.blocks:
         digest.update(ast.dump(_without_docstring(ast.parse(block.text))).encode())
@@ -230,13 +226,12 @@ class _Walk:
         self.blocks: list[SourceBlock] = []
         self.constants: dict[str, Number] = {}
         self.modules: dict[str, str] = {}
-        self.known: dict[Callable[..., object], Captured] = {}
+        self.known: dict[Callable[..., object], SourceBlock] = {}
         self._meanings: dict[str, tuple[object, str]] = {}
         self._open: list[Callable[..., object]] = []
 
-    def visit(self, captured: Captured, function: Callable[..., object]) -> None:
+    def visit(self, block: SourceBlock, function: Callable[..., object]) -> None:
         """Takes in what a function reaches, then its block."""
-        block = captured.block
         refuse_forms(block)
         self._open.append(function)
         outside = surroundings(function)
@@ -310,7 +305,7 @@ class _Walk:
         name = function.__name__
         if self.means(name, (function, bound), where):
             known = None if bound else self.known.get(function)
-            self.visit(known or capture(function, defaults=_defaults(function, bound)), function)
+            self.visit(known or _block(function, _defaults(function, bound)), function)
         return name
 
 

@@ -54,7 +54,7 @@ class KernelFailed(Exception):  # never leaves the operators: they raise what `l
     def located(self, where: str, hint: str = "") -> CheckrowError:
         """Returns the error for the user, who is told where in the data it happened and where in the code."""
         kind = ArithmeticRangeError if self.reason == "OutOfRange" else KernelRowError
-        place = self.line() or self.kernel.place
+        place, self.line = self.line() or self.kernel.place, str  # what finds it cannot travel to another process
         return kind(f"{where} kernel {self.kernel.name!r} ({place}) {self.message}{hint}")
 
 

@@ -7,6 +7,7 @@ ties as they were read. Output arrays are made once and used for all partitions 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -165,6 +166,7 @@ class GroupCaller:
         spec, arrays, forbidden = self._spec, self._arrays(rows, groups), self._forbidden(rows, groups)
         self._make_room(max(groups.largest, spec.max_rows or 0) if self._shape != REDUCE else 1)
         own = () if self._folds else (spec.max_rows or 0,)
+        ends = [*sorted(forbidden), groups.count]
         state = np.zeros(1, np.int64)
         group = 0
         while group < groups.count:
@@ -172,7 +174,7 @@ class GroupCaller:
                 frozen(groups.starts), *arrays, *scalar_arguments(self._driver),
                 *own, len(self._group_of), state, self._group_of, *self._out,
             )  # fmt: skip
-            last = min((g for g in forbidden if g >= group), default=groups.count)
+            last = ends[bisect_left(ends, group)]
             group, failed = self._call(group, last, given, groups, state)
             if state[0]:
                 yield self._flush(groups, int(state[0]))
