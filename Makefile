@@ -1,11 +1,13 @@
 # Everything runs in a virtual environment of this checkout; nothing but python3 (3.11+), pip and make is assumed.
 PYTHON ?= python3
 JOBS ?= 2
+PART ?= kernels
+MINUTES ?= 10
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check format lint types imports dependencies doctest bench clean
+.PHONY: demo test check format lint types imports dependencies doctest bench soak clean
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "checkrow needs Python 3.11 or newer")'
@@ -42,6 +44,9 @@ doctest: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks --suite relational --scale full
+
+soak: $(STAMP)
+	$(BIN)/python -m tests.soak --part $(PART) --minutes $(MINUTES)
 
 clean:
 	rm -rf $(VENV) demo build dist

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-EXAMPLES = int(os.environ.get("CHECKROW_EXAMPLES", "100"))
-"""Random tables per property; the long runs of `make soak` ask for more."""
+from tests.profiles import register
+
+register()
 
 
 @pytest.fixture(autouse=True)

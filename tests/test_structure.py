@@ -35,7 +35,7 @@ def test_a_run_in_process_does_not_load_distributed() -> None:
 def test_public_names() -> None:
     assert sorted(checkrow.__all__) == [
         "BadRows", "CheckrowError", "Dataset", "Limits", "Plan", "Run", "aggregator", "approx_distinct", "approx_quantile", "calendar", "cluster",
-        "coalesce", "col", "count", "count_distinct", "errors", "events", "first", "group_kernel", "job", "last", "lit", "max",
+        "coalesce", "col", "count", "count_distinct", "errors", "events", "first", "fold_kernel", "group_kernel", "job", "last", "lit", "max",
         "mean", "median", "min", "outputs_for", "quantile", "row_kernel", "scan", "std", "sum", "var", "when",
     ]  # fmt: skip
     for name in checkrow.__all__:
@@ -53,6 +53,14 @@ def test_every_path_the_architecture_names_exists() -> None:
     named = set(re.findall(r"`((?:engine|kernels|tests|docs|benchmarks|notebooks)/[\w./-]*)`", text))
     assert len(named) > 20
     assert [p for p in sorted(named) if not (ROOT / p).exists()] == []
+
+
+def test_the_test_directories_are_described() -> None:
+    text = (ROOT / "docs" / "testing.md").read_text()
+    named = set(re.findall(r"`(tests/[\w./-]*)`", text))
+    assert [p for p in sorted(named) if not (ROOT / p).exists()] == []
+    there = {f"tests/{p.parent.name}" for p in (ROOT / "tests").glob("*/test_*.py")}
+    assert there - named == set()
 
 
 def test_no_file_hides_behind_a_vague_name() -> None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from checkrow.expressions.expression import when as when
     from checkrow.jobs.job import job as job
     from checkrow.kernels.aggregator import aggregator as aggregator
+    from checkrow.kernels.fold import fold_kernel as fold_kernel
     from checkrow.kernels.group import group_kernel as group_kernel
     from checkrow.kernels.group import outputs_for as outputs_for
     from checkrow.kernels.row import row_kernel as row_kernel
@@ -61,6 +62,7 @@ _NAMES = {
     "count": "checkrow.dataset.functions",
     "count_distinct": "checkrow.dataset.functions",
     "first": "checkrow.dataset.functions",
+    "fold_kernel": "checkrow.kernels.fold",
     "group_kernel": "checkrow.kernels.group",
     "job": "checkrow.jobs.job",
     "last": "checkrow.dataset.functions",

@@ -21,6 +21,7 @@ CheckrowError
 ├── ResumeMismatch           the unfinished run had another plan, or input that changed
 ├── AlreadyRunning           the same instance is running now
 ├── TaskError                a task failed for a reason of its own
+│   └── TaskTimeout          a task ran longer than it may; resumable
 ├── RunInterrupted           stopped at a task boundary; resumable
 └── ClusterError             a cluster is lost or unusable
 ```
@@ -133,6 +134,13 @@ class AlreadyRunning(CheckrowError):
 
 class TaskError(CheckrowError):
     """A task failed for a reason of its own; names stage and task."""
+
+
+class TaskTimeout(TaskError):
+    """A task ran longer than its limit; finished tasks are kept, so a resume continues."""
+
+    exit_code = 75
+    retryable = True
 
 
 class RunInterrupted(CheckrowError):

@@ -38,6 +38,7 @@ class TaskFinished(msgspec.Struct, frozen=True, kw_only=True, tag="task_finished
     seconds: float
     durable: bool
     rows_nulled: int = 0
+    rows_quarantined: int = 0
 
 
 class StageFinished(msgspec.Struct, frozen=True, kw_only=True, tag="stage_finished"):
@@ -52,6 +53,7 @@ class StageFinished(msgspec.Struct, frozen=True, kw_only=True, tag="stage_finish
     rows_pruned: int
     seconds: float
     rows_nulled: int = 0
+    rows_quarantined: int = 0
 
 
 class RunFinished(msgspec.Struct, frozen=True, kw_only=True, tag="run_finished"):

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from checkrow_kernels import sort
+
 Array = Any
 
 
@@ -79,6 +81,39 @@ def group_rows(gids: Array, words: Array, order: Array, cursor: Array, out_words
     out_rows[:] = order[np.argsort(gids[order], kind="stable")]
     out_words[:] = words[out_rows]
     cursor += np.bincount(gids, minlength=len(cursor))
+
+
+def out_of_order(words: Array, gids: Array, last: Array, most: int) -> int:
+    """Goes row by row."""
+    found = 0
+    for word, g in zip(words.tolist(), gids.tolist(), strict=True):
+        found += int(word < int(last[g]))
+        if found > most:
+            return found
+        last[g] = word
+    return found
+
+
+def pack_rows(words: Array, low: Any, row_bits: int, out: Array) -> None:
+    """Computes in Python's integers."""
+    out[:] = [(w - int(low) << row_bits) + i for i, w in enumerate(words.tolist())]
+
+
+def sort_packed(keys: Array, spare: Array, low_bit: int, bits: int) -> int:
+    """Sorts pass by pass with Python's sort, as both arrays keep what a pass left there."""
+    arrays, passes = (keys, spare), -(-bits // sort.DIGIT_BITS)
+    for p in range(passes):
+        shift, mask = low_bit + p * sort.DIGIT_BITS, (1 << sort.DIGIT_BITS) - 1
+        arrays[(p + 1) % 2][:] = sorted(arrays[p % 2].tolist(), key=lambda k: k >> shift & mask)
+    return passes % 2
+
+
+def group_packed(keys: Array, row_bits: int, gids: Array, cursor: Array, out_rows: Array) -> None:
+    """Goes key by key."""
+    for key in keys.tolist():
+        row = key & (1 << row_bits) - 1
+        out_rows[cursor[gids[row]]] = row
+        cursor[gids[row]] += 1
 
 
 def sort_groups(words: Array, rows: Array, starts: Array, _spare_words: Array, _spare_rows: Array) -> None:

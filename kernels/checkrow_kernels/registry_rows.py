@@ -142,6 +142,33 @@ ROWS = (
         scratch=(3, 4),
     ),
     KernelInfo(
+        name="out_of_order", function=sort.out_of_order, reference=reference.out_of_order, cost="O(rows)",
+        example=lambda r, n: (
+            r.integers(0, 50, n).astype(np.uint64), gids(r, n), np.zeros(7, np.uint64), n // 4,
+        ),
+    ),
+    KernelInfo(
+        name="pack_rows", function=sort.pack_rows, reference=reference.pack_rows, cost="O(rows)",
+        example=lambda r, n: (
+            r.integers(7, 2**40, n).astype(np.uint64), np.uint64(7), 17, np.empty(n, np.uint64),
+        ),
+    ),
+    KernelInfo(
+        name="sort_packed", function=sort.sort_packed, reference=reference.sort_packed,
+        cost="O(rows * bits / 11)", source="Knuth TAOCP 3, section 5.2.5",
+        example=lambda r, n: (
+            r.integers(0, 2**64, n, dtype=np.uint64), np.zeros(n, np.uint64), 17, (n * 7) % 48,
+        ),
+    ),
+    KernelInfo(
+        name="group_packed", function=sort.group_packed, reference=reference.group_packed, cost="O(rows)",
+        source="counting sort, Knuth TAOCP 3, section 5.2",
+        example=lambda r, n: (
+            r.permutation(n).astype(np.uint64) | np.uint64(5 << 20), 20, (i := gids(r, n)), _starts(i),
+            np.empty(n, np.int64),
+        ),
+    ),
+    KernelInfo(
         name="take_bytes", function=take.take_bytes, reference=reference.take_bytes, cost="O(bytes)",
         example=_taken,
     ),

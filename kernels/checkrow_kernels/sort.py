@@ -1,8 +1,10 @@
 """Ordering rows within groups: stable, by 64-bit words whose unsigned order is the order wanted.
 
-Groups of a few rows are sorted by insertion, larger ones by a radix sort of (word, row) pairs that looks only at the
-bytes in which words of the group differ. Sources: Knuth, The Art of Computer Programming 3, 5.2.1 and 5.2.5;
-least-significant-digit radix sort with skipped passes as in DuckDB's row sort. O(rows * differing bytes).
+Where most rows are in order already, groups are sorted one by one: those of a few rows by insertion, larger ones by a
+radix sort of (word, row) pairs that looks only at the bytes in which words of the group differ. Else all rows are
+sorted at once, whatever their group, as one word each of key and row number, and then dealt to their groups. Sources:
+Knuth, The Art of Computer Programming 3, 5.2.1 and 5.2.5; least-significant-digit radix sort with skipped passes as in
+DuckDB's row sort. O(rows * differing bytes).
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from checkrow_kernels.jit import inline_kernel, kernel
 
 Array = NDArray[Any]
 _INSERTION = 32
+DIGIT_BITS = 11
+"""Bits a pass over packed keys sorts by: its counts fill half of a core's first cache."""
 _SIGN = np.uint64(1 << 63)
 
 
@@ -131,3 +135,70 @@ def sort_groups(words: Array, rows: Array, starts: Array, spare_words: Array, sp
             _insertion(words, rows, first, last)
         else:
             _radix(words[first:last], rows[first:last], spare_words, spare_rows, varying, counts)
+
+
+@kernel
+def out_of_order(words: Array, gids: Array, last: Array, most: int) -> int:
+    """Counts the rows whose word is smaller than that of the row before in their group; stops beyond `most`.
+
+    `last` has a zero per group.
+    """
+    found = 0
+    for i in range(len(words)):
+        g = gids[i]
+        if words[i] < last[g]:
+            found += 1
+            if found > most:
+                return found
+        last[g] = words[i]
+    return found
+
+
+@kernel
+def pack_rows(words: Array, low: Any, row_bits: int, out: Array) -> None:
+    """Writes words less their smallest, with the number of the row in the low bits."""
+    for i in range(len(words)):
+        out[i] = (words[i] - low) << np.uint64(row_bits) | np.uint64(i)
+
+
+@kernel
+def sort_packed(keys: Array, spare: Array, low_bit: int, bits: int) -> int:
+    """Sorts keys stably by some of their bits; returns 1 if the result is in `spare`, else 0.
+
+    Parameters
+    ----------
+    keys, spare : ndarray, shape (rows,), uint64
+        Both are written.
+    low_bit, bits : int
+        The bits to sort by begin at `low_bit`.
+    """
+    counts = np.empty(1 << DIGIT_BITS, np.int64)
+    passes = (bits + DIGIT_BITS - 1) // DIGIT_BITS
+    for p in range(passes):
+        shift, mask = np.uint64(low_bit + p * DIGIT_BITS), np.uint64((1 << DIGIT_BITS) - 1)
+        source, target = (keys, spare) if p % 2 == 0 else (spare, keys)
+        counts[:] = 0
+        for i in range(len(source)):
+            counts[(source[i] >> shift) & mask] += 1
+        total = 0
+        for d in range(len(counts)):
+            here = counts[d]
+            counts[d] = total
+            total += here
+        for i in range(len(source)):
+            d = (source[i] >> shift) & mask
+            at = counts[d]
+            counts[d] = at + 1
+            target[np.uint64(at)] = source[i]
+    return passes % 2
+
+
+@kernel
+def group_packed(keys: Array, row_bits: int, gids: Array, cursor: Array, out_rows: Array) -> None:
+    """Writes the row numbers in the low bits of keys by group, in the order of the keys; `cursor` holds starts."""
+    mask = np.uint64((1 << row_bits) - 1)
+    for i in range(len(keys)):
+        row = keys[i] & mask
+        at = cursor[gids[row]]
+        out_rows[at] = np.int64(row)
+        cursor[gids[row]] = at + 1

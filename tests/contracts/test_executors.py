@@ -53,6 +53,16 @@ def kept(id, ratio, out, *, least):  # noqa: A002  # the column's name
     return n
 
 
+@cr.fold_kernel(returns={"ratio": pa.float64()})
+class Smooth:
+    def init():
+        return 0.0
+
+    def step(state, ratio, *, share):
+        state += share * (ratio - state)
+        return state, state
+
+
 @cr.aggregator(returns=pa.float64())
 class Spread:
     def init():
@@ -70,7 +80,8 @@ class Spread:
 
 def own_code(source: str) -> cr.Dataset:
     groups = cr.scan(source).group_by("city", "small").apply(kept.bind(least=40), order_by=col("day").desc())
-    return groups.group_by("city").agg(spread=Spread("ratio"), n=cr.count())
+    smooth = groups.group_by("city").apply(Smooth.bind(share=0.3), order_by="rank")
+    return smooth.group_by("city").agg(spread=Spread("ratio"), n=cr.count())
 
 
 def content(root: str) -> list[tuple[str, bytes]]:
@@ -94,7 +105,7 @@ def test_collect_is_bit_equal(source, where) -> None:
 
 
 @pytest.mark.usefixtures("many_partitions", "many_slices")
-def test_group_kernels_and_aggregators_are_bit_equal(source, where) -> None:
+def test_group_kernels_folds_and_aggregators_are_bit_equal(source, where) -> None:
     wanted = own_code(source).collect(limits=cr.Limits(threads=1))
     assert wanted.num_rows > 3
     assert own_code(source).collect(**where).equals(wanted)
@@ -127,6 +138,25 @@ def picky(id):  # noqa: A002  # the column's name
     if id == 1234:
         raise ValueError("no")
     return id
+
+
+@cr.group_kernel(returns={"q": pa.int64()}, nulls={"small": 0})
+def total(id, small):  # noqa: A002  # the column's name
+    return (id // small).sum()
+
+
+@pytest.mark.usefixtures("many_partitions", "many_slices")
+def test_quarantined_rows_are_bit_equal(source, where) -> None:
+    keep = cr.BadRows("quarantine")
+    for number, ds in enumerate((cr.scan(source).group_by("city").apply(total), cr.scan(source).map(picky))):
+        wanted = ds.write_parquet(f"wanted{number}", bad_rows=keep, limits=cr.Limits(threads=1))
+        found = ds.write_parquet(f"found{number}", bad_rows=keep, **where)
+        assert found.rows_quarantined == wanted.rows_quarantined > 0
+        bad = [
+            cr.scan(f"{name}{number}", output="quarantine").drop("_run", "_instance").collect()
+            for name in ("wanted", "found")
+        ]
+        assert bad[0].equals(bad[1])
 
 
 def test_nothing_finished_is_done_twice(source, where) -> None:

@@ -10,6 +10,8 @@ import json
 import os
 import sys
 
+import pyarrow as pa
+
 import checkrow as cr
 import checkrow.plan.slices
 from checkrow import col
@@ -17,10 +19,16 @@ from checkrow import col
 checkrow.plan.slices.PARTITION_ROWS = 1 << 12
 
 
+@cr.row_kernel(returns=pa.int64())
+def share(id):  # noqa: A002  # the column's name
+    return 1000 // (id % 50)
+
+
 def work(source: str, target: str, mode: str) -> None:
-    ds = cr.scan(source).filter(col("id") > 100).group_by("city", "small", "flag").agg(n=cr.count(), s=cr.sum("price"))
+    ds = cr.scan(source).filter(col("id") > 100).map(share).group_by("city", "small", "flag")
+    ds = ds.agg(n=cr.count(), s=cr.sum("price"), share=cr.sum("share"))
     plan = ds.plan_parquet(target, partition_by="flag", mode=mode, key="k").with_target_bytes(40_000)
-    plan.run(checkpoint_interval_s=0, limits=cr.Limits(threads=2))
+    plan.run(checkpoint_interval_s=0, limits=cr.Limits(threads=2), bad_rows=cr.BadRows("quarantine"))
 
 
 def main() -> None:

@@ -27,6 +27,11 @@ class {aggregator}:
 def top(a, b):
     return max(a.max(), b.max()) {kernel}
 
+@cr.fold_kernel(returns={{"top": pa.int64()}})
+class Top:
+    def init(): return {first}
+    def step(state, a, b): return max(state, a), state + b {kernel}
+
 @cr.job(name="stages")
 def job(*, source: str, target: str):
     ds = cr.scan(source).with_columns(a=cr.col("number").fill_null(0), b=cr.col("small").cast(pa.int32()).fill_null(0)){rows}
@@ -34,10 +39,11 @@ def job(*, source: str, target: str):
 """
 DEFAULTS = {
     "aggregator": "Own", "init": "(0, 0)", "update": "(state[0] + x, state[1])", "finish": "state[0] + state[1]",
-    "merge": "(state[0] + other[0], state[1])", "kernel": "", "rows": "", "sink": "mode='append'",
+    "merge": "(state[0] + other[0], state[1])", "first": "0", "kernel": "", "rows": "", "sink": "mode='append'",
     "plan": "ds.group_by('city').agg(m=cr.mean('a'))",
 }  # fmt: skip
 OWN = "ds.group_by('city').agg(m=Own('a'))"
+FOLD = "ds.group_by('city').apply(Top, order_by='a')"
 ROWS = "ds.group_by('city').apply(top, order_by='a')"
 
 
@@ -91,6 +97,8 @@ def changing(tmp_path: Path, source: str) -> Callable[[dict[str, str], dict[str,
         ),
         ({"plan": ROWS}, {"plan": ROWS.replace("'a'", "'b'")}, "the argument 'a'"),
         ({"plan": ROWS}, {"plan": ROWS.replace("'a'", "['a', 'id']")}, "order_by"),
+        ({"plan": FOLD}, {"plan": FOLD.replace("'a'", "['a', 'id']")}, "order_by"),
+        ({"plan": FOLD}, {"plan": FOLD.replace("'city'", "'flag'")}, "the keys"),
         ({"rows": ".filter(cr.col('id') >= 1_950)"}, {"rows": ".filter(cr.col('id') >= 0)"}, "left out unread"),
     ],
 )
@@ -108,6 +116,7 @@ def test_accepted_code_must_fit_what_finished_tasks_left(changing, before, after
         ({}, {"plan": "ds.group_by('city').agg(m=cr.mean('b'))"}),
         ({"plan": OWN}, {"update": "(state[0] + 2 * x, state[1])"}),
         ({"plan": ROWS}, {"kernel": "+ 1"}),
+        ({"plan": FOLD}, {"kernel": "+ 1", "first": "9"}),
         (
             {"rows": ".filter(cr.col('id') >= 1_000)"},
             {"rows": ".filter(cr.col('id') >= 1_000).filter(cr.col('a') > 0)"},

@@ -123,7 +123,7 @@ def test_what_cannot_be_read_is_compiled_again(tmp_path, monkeypatch) -> None:
 
 def test_code_in_files_of_others_is_known_by_their_state(tmp_path) -> None:
     def made(text: str) -> object:
-        file = tmp_path / "sources" / "own.py"
+        file = tmp_path / "elsewhere" / "own.py"
         file.parent.mkdir(exist_ok=True)
         file.write_text(text)
         names: dict[str, object] = {}

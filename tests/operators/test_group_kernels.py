@@ -162,8 +162,7 @@ def test_an_exception_names_kernel_line_and_group(source) -> None:
         return len(id)
 
     ds = cr.scan(source).with_columns(k=col("city")).group_by("k").apply(picky)
-    place = rf"{HERE}:\d+, `raise ValueError\(.not this one.\)`"
-    with pytest.raises(errors.KernelRowError, match=rf"group k='?\w+'?: kernel 'picky' \(.*{place}\) raised"):
+    with pytest.raises(errors.KernelRowError, match=rf"group k='?\w+'?: kernel 'picky' \(.*{HERE}:\d+, `raise .*`\) raised"):
         ds.write_parquet("out")
     assert not Path("out").exists()
 
@@ -210,6 +209,48 @@ def test_a_value_that_does_not_fit_is_an_error(source) -> None:
 
     with pytest.raises(errors.ArithmeticRangeError, match="value for 'n' that does not fit int8"):
         cr.scan(source).group_by("flag").apply(size).collect()
+
+
+def test_returned_arrays_are_not_cut() -> None:
+    # 450 came out as -62, and 1.5 as 1.
+    pq.write_table(pa.table({"k": [1, 1, 2], "x": [100, 50, 300]}), "x.parquet")
+
+    @cr.group_kernel(returns={"n": pa.int8(), "f": pa.float32()}, shape="map")
+    def narrow(x):
+        return x, x
+
+    rows = cr.scan("x.parquet").group_by("k")
+    with pytest.raises(errors.ArithmeticRangeError, match="group k=2: .*value for 'n' that does not fit int8"):
+        rows.apply(narrow).collect()
+    kept = rows.apply(narrow).collect(bad_rows=cr.BadRows("null")).to_pylist()
+    assert [r["n"] for r in kept] == [100, 50, None]
+
+    @cr.group_kernel(returns={"n": pa.int64()}, shape="map")
+    def halves(x):
+        return x / 2
+
+    with pytest.raises(errors.KernelTypeError, match=r"returns array\(float64, 1d, C\) for 'n', declared int64"):
+        rows.apply(halves).collect()
+
+
+def test_the_number_of_values_is_told_in_our_words(source) -> None:
+    @cr.group_kernel(returns={"a": pa.int64(), "b": pa.int64()})
+    def one(id):  # noqa: A002  # the column's name
+        return len(id)
+
+    with pytest.raises(errors.KernelTypeError, match="returns int64 as what it gives; it must be a tuple of 2"):
+        cr.scan(source).group_by("city").apply(one).collect()
+
+
+def test_a_kernel_without_columns_needs_keys(source) -> None:
+    # Without keys there were no columns at all, so no rows: it was never called.
+    @cr.group_kernel(returns={"n": pa.int64()}, shape="expand")
+    def one(out):
+        return 1
+
+    assert cr.scan(source).group_by("flag").apply(one).collect().num_rows == 3
+    with pytest.raises(errors.PlanError, match="reads no column and there are no keys"):
+        cr.scan(source).group_by().apply(one)
 
 
 def test_forbidden_nulls_name_the_column_and_the_group(source) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import pyarrow as pa
 from hypothesis import strategies as st
 
+from tests.properties.signatures import Types, column, values
+
 TYPES = {
     "i": pa.int64(),
     "s": pa.string(),
@@ -29,25 +31,43 @@ _VALUES = {
 
 
 @st.composite
-def tables(draw: st.DrawFn, key_kinds: str = "isfdb", max_rows: int = 60) -> pa.Table:
-    """Draws rows with two nullable keys of few values, two nullable order columns of any type, and two values."""
+def tables(draw: st.DrawFn, key_kinds: str = "isfdb", max_rows: int = 60, types: Types | None = None) -> pa.Table:
+    """Draws rows with two nullable keys of few values, two nullable order columns of any type, and three values.
+
+    Of the values `z` is nullable; `types` are those of all three. Any nullable column may be all null.
+    """
     rows = draw(st.integers(0, max_rows))
     columns: dict[str, Any] = {}
     for name in ("k1", "k2"):
         kind = draw(st.sampled_from(key_kinds))
         pool = draw(st.lists(_VALUES[kind], min_size=1, max_size=4))
-        columns[name] = pa.array(draw(_rows(st.sampled_from([None, *pool]), rows)), TYPES[kind])
+        columns[name] = pa.array(draw(_nullable(st.sampled_from([None, *pool]), rows)), TYPES[kind])
     for name in ("o1", "o2"):
         kind = draw(st.sampled_from("".join(TYPES)))
-        columns[name] = pa.array(draw(_rows(st.none() | _VALUES[kind], rows)), TYPES[kind])
+        columns[name] = pa.array(draw(_nullable(st.none() | _VALUES[kind], rows)), TYPES[kind])
+    if types is not None:
+        for name, dtype in zip("xy", types, strict=False):
+            columns[name] = column(draw(_rows(values(dtype), rows)), dtype)
+        columns["z"] = column(draw(_nullable(st.none() | values(types.z), rows)), types.z)
+        return pa.table(columns)
     columns["x"] = pa.array(draw(_rows(st.integers(-(2**31), 2**31), rows)), pa.int64())
     columns["y"] = pa.array(draw(_rows(st.floats(-1e6, 1e6), rows)), pa.float64())
     columns["z"] = pa.array(draw(_rows(st.none() | st.integers(-9, 9), rows)), pa.int32())
     return pa.table(columns)
 
 
-def _rows(values: st.SearchStrategy[Any], rows: int) -> st.SearchStrategy[list[Any]]:
-    return st.lists(values, min_size=rows, max_size=rows)
+def _rows(some: st.SearchStrategy[Any], rows: int) -> st.SearchStrategy[list[Any]]:
+    return st.lists(some, min_size=rows, max_size=rows)
+
+
+def _nullable(some: st.SearchStrategy[Any], rows: int) -> st.SearchStrategy[list[Any]]:
+    """Draws values that may be null; one table in ten has nothing but nulls."""
+    return st.integers(0, 9).flatmap(lambda n: st.just([None] * rows) if n == 9 else _rows(some, rows))
+
+
+def orders() -> st.SearchStrategy[tuple[tuple[str, bool], ...]]:
+    """Draws by which columns rows are ordered, and whether each descends."""
+    return st.lists(st.tuples(st.sampled_from(["o1", "o2", "x"]), st.booleans()), max_size=3).map(tuple)
 
 
 def same_key(value: Any) -> Any:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import checkrow as cr
 from checkrow.operators.partial import PartialAggregate
-from tests.conftest import EXAMPLES
+from tests.profiles import drawing, most
+from tests.properties.cuts import scanned, threads
+from tests.properties.signatures import SIGNATURES, Types, seen, widest, zero
 from tests.properties.tables import groups, same_key, tables
 
 
@@ -70,20 +72,61 @@ CAN_FUSE = PartialAggregate._can_fuse
 AGGREGATORS = [(Rising, ("y",)), (Above.bind(limit=2), ("z",)), (Weighted, ("x", "z"))]
 
 
-def grouped(data: st.DataObject, monkeypatch: Any) -> tuple[pa.Table, tuple[str, ...]]:
-    """Draws a table, keys, and how the table is cut; writes the table to `t.parquet`."""
+@cache
+def typed(types: Types) -> tuple[Any, Any]:
+    """Returns aggregators whose states hold numbers of some types; both depend on the order of rows and slices."""
+
+    @cr.aggregator(returns=pa.int64(), decimals="scaled")
+    class Falls:
+        def init():
+            return 0, zero(types.x), zero(types.x), 0
+
+        def update(state, x, z):
+            n, first, last, falls = state
+            if n == 0:
+                first = x
+            elif x < last:
+                falls += 1
+            return n + 1, first, x, falls
+
+        def merge(state, other):
+            if other[0] == 0 or state[0] == 0:
+                return other if state[0] == 0 else state
+            falls = state[3] + other[3] + (1 if other[1] < state[2] else 0)
+            return state[0] + other[0], state[1], other[2], falls
+
+        def finish(state):
+            return state[3] * 1000 + state[0]
+
+    @cr.aggregator(returns=widest(types.y), decimals="scaled")
+    class Latest:
+        def init():
+            return False, zero(types.y)
+
+        def update(state, y, z):
+            return True, y
+
+        def merge(state, other):
+            return other if other[0] else state
+
+        def finish(state):
+            return state[1]
+
+    return Falls, Latest
+
+
+def grouped(
+    data: st.DataObject, monkeypatch: Any, types: Types | None = None
+) -> tuple[cr.Dataset, pa.Table, tuple[str, ...]]:
+    """Draws a table, the way it is stored and read, and keys."""
     # Every combination of key types is another fused driver: with it on, few of them.
     fused = data.draw(st.booleans())
-    table = data.draw(tables(key_kinds="i" if fused else "isfdb"))
+    table = data.draw(tables(key_kinds="i" if fused else "isfdb", types=types))
     keys = tuple(data.draw(st.lists(st.sampled_from(["k1", "k2"]), unique=True, max_size=1 if fused else 2)))
-    monkeypatch.setattr("checkrow.plan.slices.PARTITION_ROWS", data.draw(st.sampled_from([1, 7, 1 << 18])))
-    monkeypatch.setattr("checkrow.storage.parquet.ROWS", data.draw(st.sampled_from([1, 3, 131_072])))
-    monkeypatch.setattr("checkrow.plan.slices.FLOOR_BYTES", data.draw(st.sampled_from([1, 4 << 20])))
     monkeypatch.setattr("checkrow.run.physical.FUSE_ROWS", 0)
     monkeypatch.setattr("checkrow.operators.partial.PartialAggregate._can_fuse", CAN_FUSE if fused else lambda _: False)
     monkeypatch.setattr("checkrow.operators.preaggregate.MOST_GROUPS", data.draw(st.sampled_from([1, 1 << 16])))
-    pq.write_table(table, "t.parquet", row_group_size=data.draw(st.sampled_from([1, 10, 1000])))
-    return table, keys
+    return scanned(data, monkeypatch, table), table, keys
 
 
 def by_key(rows: list[dict[str, Any]], keys: tuple[str, ...]) -> dict[Any, dict[str, Any]]:
@@ -91,19 +134,13 @@ def by_key(rows: list[dict[str, Any]], keys: tuple[str, ...]) -> dict[Any, dict[
     return {tuple(repr(same_key(r[k])) for k in keys): {n: v for n, v in r.items() if n not in keys} for r in rows}
 
 
-CASES = settings(
-    max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-
-
-@CASES
+@drawing()
 @given(data=st.data())
 def test_aggregators_equal_plain_python(data, monkeypatch) -> None:
-    table, keys = grouped(data, monkeypatch)
+    ds, table, keys = grouped(data, monkeypatch)
     chosen = data.draw(st.sampled_from([[0], [1], [2, 1]]))
     calls = {f"a{n}": AGGREGATORS[n][0](*AGGREGATORS[n][1]) for n in chosen}
-    found = cr.scan("t.parquet").group_by(*keys).agg(**calls)
-    rows = found.collect(limits=cr.Limits(threads=data.draw(st.integers(1, 4)))).to_pylist()
+    rows = ds.group_by(*keys).agg(**calls).collect(limits=threads(data)).to_pylist()
     wanted = {}
     members = groups(table.to_pylist(), keys) or ({} if keys else {(): []})
     for key, some in members.items():
@@ -114,6 +151,24 @@ def test_aggregators_equal_plain_python(data, monkeypatch) -> None:
             values[f"a{n}"] = own(*([r[c] for r in there] for c in columns)) if there else None
         wanted[tuple(repr(k) for k in key)] = values
     assert by_key(rows, keys) == wanted
+
+
+@drawing()
+@given(data=st.data(), types=st.sampled_from(SIGNATURES[: most(3, 30)]))
+def test_aggregators_of_every_type_equal_plain_python(data, types, monkeypatch) -> None:
+    ds, table, keys = grouped(data, monkeypatch, types)
+    falls, latest = typed(types)
+    result = ds.group_by(*keys).agg(falls=falls("x", "z"), latest=latest("y", "z")).collect(limits=threads(data))
+    given_keys = zip(*(result[k].to_pylist() for k in keys), strict=True) if keys else [()] * result.num_rows
+    outputs = zip(seen(result["falls"].combine_chunks()), seen(result["latest"].combine_chunks()), strict=True)
+    found = {tuple(repr(same_key(v)) for v in key): repr(out) for key, out in zip(given_keys, outputs, strict=True)}
+    columns = [seen(table[name].combine_chunks()) for name in "xyz"]
+    numbered = [{**row, "#": i} for i, row in enumerate(table.to_pylist())]
+    wanted = {}
+    for key, members in (groups(numbered, keys) or ({} if keys else {(): []})).items():
+        x, y, z = ([c[r["#"]] for r in members if columns[2][r["#"]] is not None] for c in columns)
+        wanted[tuple(map(repr, key))] = repr((falls(x, z), latest(y, z)) if z else (None, None))
+    assert found == wanted
 
 
 def kept(rows: list[dict[str, Any]], column: str) -> list[Any]:
@@ -163,13 +218,13 @@ BUILT_IN: dict[str, tuple[Any, Any]] = {
 }
 
 
-@CASES
+@drawing()
 @given(data=st.data())
 def test_built_in_aggregates_equal_plain_python(data, monkeypatch) -> None:
-    table, keys = grouped(data, monkeypatch)
+    ds, table, keys = grouped(data, monkeypatch)
     chosen = data.draw(st.lists(st.sampled_from(sorted(BUILT_IN)), min_size=1, max_size=4, unique=True))
-    query = cr.scan("t.parquet").group_by(*keys).agg(**{name: BUILT_IN[name][0] for name in chosen})
-    found = by_key(query.collect(limits=cr.Limits(threads=data.draw(st.integers(1, 4)))).to_pylist(), keys)
+    query = ds.group_by(*keys).agg(**{name: BUILT_IN[name][0] for name in chosen})
+    found = by_key(query.collect(limits=threads(data)).to_pylist(), keys)
     members = groups(table.to_pylist(), keys) or ({} if keys else {(): []})
     assert set(found) == {tuple(repr(k) for k in key) for key in members}
     for key, rows in members.items():

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import checkrow as cr
@@ -19,11 +19,11 @@ from checkrow.operators.bad_rows import BadRowKeeper
 from checkrow.operators.batch import Batch, Origin
 from checkrow.operators.rows import RowPipeline
 from checkrow.plan.bad_rows import QUARANTINE
-from tests.conftest import EXAMPLES
+from tests.profiles import drawing
 from tests.properties.tables import groups, same_key, tables
 
 NULLS = cr.BadRows("null")
-FEW = settings(max_examples=EXAMPLES // 2, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+FEW = drawing(0.5)
 
 
 @cr.row_kernel(returns={"q": pa.int64(), "small": pa.int8()})
@@ -105,92 +105,77 @@ def scanned(table: pa.Table, place: Path, groups_of: int = 25) -> cr.Dataset:
     return cr.scan(str(place / "t.parquet"))
 
 
-def test_row_kernels(tmp_path: Path, way: str) -> None:
-    @FEW
-    @given(tables())
-    def check(table: pa.Table) -> None:
-        rows = scanned(table, tmp_path)
-        wanted = [(r["x"], *expected_shares(r["x"], r["z"])) for r in table.to_pylist()]
-        found = rows.map(shares).collect(bad_rows=NULLS).to_pylist()
-        assert [(r["x"], r["q"], r["small"]) for r in found] == [(x, q, s) for x, _, q, s in wanted]
-        kept = rows.map(shares).filter(cr.col("q") > 0).select("q").collect(bad_rows=NULLS)
-        assert kept["q"].to_pylist() == [q for _, _, q, _ in wanted if q is not None and q > 0]
-        chosen = cr.when(cr.col("x") > 0).then(strict(cr.col("z"))).otherwise(-1)
-        some = rows.select(c=chosen).collect(bad_rows=NULLS)["c"].to_pylist()
-        assert some == [-1 if r["x"] <= 0 else (None if r["z"] in {None, 3} else r["z"]) for r in table.to_pylist()]
-
-    check()
+@FEW
+@given(table=tables())
+def test_row_kernels(tmp_path: Path, way: str, table: pa.Table) -> None:
+    rows = scanned(table, tmp_path)
+    wanted = [(r["x"], *expected_shares(r["x"], r["z"])) for r in table.to_pylist()]
+    found = rows.map(shares).collect(bad_rows=NULLS).to_pylist()
+    assert [(r["x"], r["q"], r["small"]) for r in found] == [(x, q, s) for x, _, q, s in wanted]
+    kept = rows.map(shares).filter(cr.col("q") > 0).select("q").collect(bad_rows=NULLS)
+    assert kept["q"].to_pylist() == [q for _, _, q, _ in wanted if q is not None and q > 0]
+    chosen = cr.when(cr.col("x") > 0).then(strict(cr.col("z"))).otherwise(-1)
+    some = rows.select(c=chosen).collect(bad_rows=NULLS)["c"].to_pylist()
+    assert some == [-1 if r["x"] <= 0 else (None if r["z"] in {None, 3} else r["z"]) for r in table.to_pylist()]
 
 
-def test_sums_of_kernels_and_aggregators(tmp_path: Path, way: str) -> None:
-    @settings(FEW, max_examples=EXAMPLES // 4)
-    @given(tables(), st.sampled_from([("k1",), ("k1", "k2"), ()]))
-    def check(table: pa.Table, keys: tuple[str, ...]) -> None:
-        rows = scanned(table, tmp_path)
-        found = (
-            rows.map(shares).group_by(*keys)
-            .agg(n=cr.count(), q=cr.sum("q"), v=cr.count("q"), own=Shares("x", "z"), picky=Picky("z"), d=cr.count_distinct("z"))
-            .collect(bad_rows=NULLS)
-        )  # fmt: skip
-        wanted = groups(table.to_pylist(), keys) or ({(): []} if not keys else {})
-        mine = {tuple(same_key(r[k]) for k in keys): r for r in found.to_pylist()}
-        assert mine.keys() == wanted.keys()
-        for key, some in wanted.items():
-            good = [q for r in some if (q := expected_shares(r["x"], r["z"])[1]) is not None]
-            own = [r["x"] // r["z"] for r in some if r["z"]]
-            picky = [r["z"] for r in some if r["z"] not in {None, 5}]
-            assert mine[key]["n"] == len(some)
-            assert (mine[key]["v"], mine[key]["q"]) == (len(good), sum(good) if good else None)
-            assert mine[key]["own"] == (sum(own) - len(own) if own else None)
-            assert mine[key]["picky"] == (sum(picky) if picky else None)
-            assert mine[key]["d"] == len({r["z"] for r in some if r["z"] is not None})
-
-    check()
+@drawing(0.25)
+@given(table=tables(), keys=st.sampled_from([("k1",), ("k1", "k2"), ()]))
+def test_sums_of_kernels_and_aggregators(tmp_path: Path, way: str, table: pa.Table, keys: tuple[str, ...]) -> None:
+    rows = scanned(table, tmp_path)
+    found = (
+        rows.map(shares).group_by(*keys)
+        .agg(n=cr.count(), q=cr.sum("q"), v=cr.count("q"), own=Shares("x", "z"), picky=Picky("z"), d=cr.count_distinct("z"))
+        .collect(bad_rows=NULLS)
+    )  # fmt: skip
+    wanted = groups(table.to_pylist(), keys) or ({(): []} if not keys else {})
+    mine = {tuple(same_key(r[k]) for k in keys): r for r in found.to_pylist()}
+    assert mine.keys() == wanted.keys()
+    for key, some in wanted.items():
+        good = [q for r in some if (q := expected_shares(r["x"], r["z"])[1]) is not None]
+        own = [r["x"] // r["z"] for r in some if r["z"]]
+        picky = [r["z"] for r in some if r["z"] not in {None, 5}]
+        assert mine[key]["n"] == len(some)
+        assert (mine[key]["v"], mine[key]["q"]) == (len(good), sum(good) if good else None)
+        assert mine[key]["own"] == (sum(own) - len(own) if own else None)
+        assert mine[key]["picky"] == (sum(picky) if picky else None)
+        assert mine[key]["d"] == len({r["z"] for r in some if r["z"] is not None})
 
 
-def test_group_kernels(tmp_path: Path) -> None:
-    @FEW
-    @given(tables())
-    def check(table: pa.Table) -> None:
-        rows = scanned(table, tmp_path)
-        for kernel, shape in ((shared, "reduce"), (each, "map")):
-            found = rows.group_by("k1").apply(kernel).collect(bad_rows=NULLS).to_pylist()
-            wanted = []
-            for key, some in groups(table.to_pylist(), ("k1",)).items():
-                z = [1 if r["z"] is None else r["z"] for r in some]
-                parts = None if 0 in z else [r["x"] // d for r, d in zip(some, z, strict=True)]
-                if shape == "reduce":
-                    wanted.append((key[0], None if parts is None else sum(parts)))
-                else:
-                    wanted += [(key[0], None if parts is None else p) for p in parts or some]
-            assert [(same_key(r["k1"]), r["q"]) for r in found] == wanted
-
-    check()
+@FEW
+@given(table=tables())
+def test_group_kernels(tmp_path: Path, table: pa.Table) -> None:
+    rows = scanned(table, tmp_path)
+    for kernel, shape in ((shared, "reduce"), (each, "map")):
+        found = rows.group_by("k1").apply(kernel).collect(bad_rows=NULLS).to_pylist()
+        wanted = []
+        for key, some in groups(table.to_pylist(), ("k1",)).items():
+            z = [1 if r["z"] is None else r["z"] for r in some]
+            parts = None if 0 in z else [r["x"] // d for r, d in zip(some, z, strict=True)]
+            if shape == "reduce":
+                wanted.append((key[0], None if parts is None else sum(parts)))
+            else:
+                wanted += [(key[0], None if parts is None else p) for p in parts or some]
+        assert [(same_key(r["k1"]), r["q"]) for r in found] == wanted
 
 
-def test_rows_that_leave(way: str) -> None:
+@FEW
+@given(table=tables(), cut=st.integers(1, 60))
+def test_rows_that_leave(way: str, table: pa.Table, cut: int) -> None:
     # What the quarantine will be made of: bad rows are gone, the others in order, each bad row noted once by number.
-    @FEW
-    @given(tables(), st.integers(1, 60))
-    def check(table: pa.Table, cut: int) -> None:
-        fields = tuple(Field(f.name, type_text(f.type)) for f in table.schema)
-        outputs = tuple((name, resolve(node, fields)) for name, node in shares.outputs())
-        pipeline = RowPipeline(
-            (), (("x", resolve(cr.col("x").node, fields)), *outputs), driver_cache(), keeper, fused=True
-        )
-        found: list[Any] = []
-        for first in range(0, table.num_rows, cut):
-            part = table.slice(first, cut).combine_chunks().to_batches()
-            for raw in part:
-                batch = Batch(raw, {}, {f.name: f.dtype for f in fields}, Origin("here"), first)
-                found += pipeline.run(batch).to_pylist()
-        wanted = [(r["x"], *expected_shares(r["x"], r["z"])) for r in table.to_pylist()]
-        assert [(r["x"], r["q"], r["small"]) for r in found] == [(x, q, s) for x, bad, q, s in wanted if not bad]
-        assert [b.row for b in keeper.rows] == [i for i, (_, bad, _, _) in enumerate(wanted) if bad]
-        keeper._found.clear()
-
     keeper = BadRowKeeper(QUARANTINE)
-    check()
+    fields = tuple(Field(f.name, type_text(f.type)) for f in table.schema)
+    outputs = tuple((name, resolve(node, fields)) for name, node in shares.outputs())
+    pipeline = RowPipeline((), (("x", resolve(cr.col("x").node, fields)), *outputs), driver_cache(), keeper, fused=True)
+    found: list[Any] = []
+    for first in range(0, table.num_rows, cut):
+        part = table.slice(first, cut).combine_chunks().to_batches()
+        for raw in part:
+            batch = Batch(raw, {}, {f.name: f.dtype for f in fields}, Origin("here"), first)
+            found += pipeline.run(batch).to_pylist()
+    wanted = [(r["x"], *expected_shares(r["x"], r["z"])) for r in table.to_pylist()]
+    assert [(r["x"], r["q"], r["small"]) for r in found] == [(x, q, s) for x, bad, q, s in wanted if not bad]
+    assert [b.row for b in keeper.rows] == [i for i, (_, bad, _, _) in enumerate(wanted) if bad]
 
 
 def test_too_many_end_the_run_and_nothing_is_committed(tmp_path: Path) -> None:

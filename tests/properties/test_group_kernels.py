@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import checkrow as cr
-from checkrow import col
-from tests.conftest import EXAMPLES
-from tests.properties.tables import groups, ordered, same_key, tables
+from tests.profiles import drawing
+from tests.properties.applied import check
+from tests.properties.signatures import SIGNATURES, Types, widest, zero
+from tests.properties.tables import tables
 
 
 @cr.group_kernel(returns={"rows": pa.int64(), "total": pa.float64(), "last": pa.int16()})
@@ -68,56 +68,84 @@ def filled(z):
 KERNELS = [summary.bind(factor=0.5), ranked, running, falls, doubled, filled]
 
 
-def plainly(kernel: Any, table: pa.Table, keys: tuple[str, ...], by: tuple[tuple[str, bool], ...]) -> list[Any]:
-    """Returns (key, outputs...) rows as the kernel's own Python function gives them."""
+@cache
+def typed(types: Types) -> list[Any]:
+    """Returns kernels of every shape that take and give columns of some types."""
+    return [ends_of(types), *maps_of(types), twice_of(types)]
+
+
+def ends_of(types: Types) -> Any:
+    @cr.group_kernel(
+        returns={"first": widest(types.x), "last": widest(types.y), "falls": pa.int64(), "there": pa.int16(),
+                 "top": widest(types.z)},
+        decimals="scaled",
+    )  # fmt: skip
+    def ends(x, y, z, z_valid):
+        falls, there, at = 0, 0, 0
+        for i in range(len(x)):
+            if i > 0 and x[i] < x[i - 1]:
+                falls += 1
+            if z_valid[i]:
+                there += 1
+                if not z_valid[at] or z[i] >= z[at]:
+                    at = i
+        return x[0], y[len(y) - 1], falls, there, z[at]
+
+    return ends
+
+
+def maps_of(types: Types) -> tuple[Any, Any]:
+    @cr.group_kernel(
+        returns={"x": widest(types.x), "y": widest(types.y)}, shape="map", nulls={"z": zero(types.z)}, decimals="scaled"
+    )
+    def turned(x, y, z, out):
+        for i in range(len(x)):
+            out.x[i] = x[len(x) - 1 - i]
+            out.y[i] = y[i] if z[i] == z[0] else y[0]
+
+    @cr.group_kernel(returns={"x": widest(types.x), "y": widest(types.y)}, shape="map", decimals="scaled")
+    def given_back(x, y):
+        return x[::-1], y
+
+    return turned, given_back
+
+
+def twice_of(types: Types) -> Any:
+    @cr.group_kernel(returns={"i": pa.int32(), "z": widest(types.z)}, shape="expand", max_rows=120, decimals="scaled")
+    def twice(z, z_valid, x, out):
+        n = 0
+        for i in range(len(z)):
+            if z_valid[i] and x[i] == x[i]:
+                for _ in range(2):
+                    out.i[n] = i
+                    out.z[n] = z[i]
+                    n += 1
+        return n
+
+    return twice
+
+
+def rows_of(kernel: Any, arrays: dict[str, Any], rows: int) -> list[tuple[Any, ...]]:
+    """Returns the rows that the kernel's own Python function gives for one group."""
     spec = kernel.spec
-    out = []
-    for key, members in groups(table.to_pylist(), keys).items():
-        rows = ordered(members, by)
-        fills = dict(spec.fills)
-        arrays: dict[str, Any] = {}
-        for name in spec.columns:
-            dtype = np.dtype({"x": "i8", "y": "f8", "z": "i4"}[name])
-            arrays[name] = np.array([fills.get(name, 0) if r[name] is None else r[name] for r in rows], dtype)
-            arrays[f"{name}_valid"] = np.array([r[name] is not None for r in rows])
-        room = kernel.outputs(spec.max_rows or len(rows))
-        given = [room if a == "out" else arrays[a] for a in spec.arguments]
-        result = kernel(*given)
-        if spec.shape == "reduce":
-            out.append((key, *(result if isinstance(result, tuple) else (result,))))
-            continue
-        if "out" not in spec.arguments:
-            room = (result,)
-        count = result if spec.shape == "expand" else len(rows)
-        out += [(key, *(a[i].item() for a in room)) for i in range(count)]
-    return out
+    room = kernel.outputs(spec.max_rows or rows)
+    result = kernel(*[room if a == "out" else arrays[a] for a in spec.arguments])
+    if spec.shape == "reduce":
+        return [result if isinstance(result, tuple) else (result,)]
+    if "out" not in spec.arguments:
+        room = result if isinstance(result, tuple) else (result,)
+    count = result if spec.shape == "expand" else rows
+    return [tuple(a[i] for a in room) for i in range(count)]
 
 
-def comparable(rows: list[Any]) -> dict[str, list[Any]]:
-    """Returns output rows by key, in order, with NaN equal to itself."""
-    found: dict[str, list[Any]] = {}
-    for key, *values in rows:
-        plain = [repr(v) if isinstance(v, float) and math.isnan(v) else v for v in values]
-        found.setdefault(repr(key), []).append(plain)
-    return found
+@drawing(0.5)
+@given(data=st.data(), kernel=st.sampled_from(KERNELS), table=tables())
+def test_equals_plain_python(data, kernel, table, monkeypatch) -> None:
+    check(kernel, rows_of, table, data, monkeypatch)
 
 
-@settings(
-    max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(data=st.data())
-def test_equals_plain_python(data, monkeypatch) -> None:
-    kernel = data.draw(st.sampled_from(KERNELS))
-    table = data.draw(tables())
-    keys = tuple(data.draw(st.lists(st.sampled_from(["k1", "k2"]), unique=True, max_size=2)))
-    by = tuple(data.draw(st.lists(st.tuples(st.sampled_from(["o1", "o2", "x"]), st.booleans()), max_size=3)))
-    monkeypatch.setattr("checkrow.plan.slices.PARTITION_ROWS", data.draw(st.sampled_from([1, 7, 1 << 18])))
-    monkeypatch.setattr("checkrow.storage.parquet.ROWS", data.draw(st.sampled_from([1, 3, 131_072])))
-    monkeypatch.setattr("checkrow.plan.slices.FLOOR_BYTES", data.draw(st.sampled_from([1, 4 << 20])))
-    pq.write_table(table, "t.parquet", row_group_size=data.draw(st.sampled_from([1, 10, 1000])))
-    order = [col(name).desc() if descending else name for name, descending in by]
-    found = cr.scan("t.parquet").group_by(*keys).apply(kernel, order_by=order)
-    rows = found.collect(limits=cr.Limits(threads=data.draw(st.integers(1, 4)))).to_pylist()
-    width = len(keys)
-    mine = [(tuple(same_key(v) for v in list(r.values())[:width]), *list(r.values())[width:]) for r in rows]
-    assert comparable(mine) == comparable(plainly(kernel, table, keys, by))
+@drawing()
+@given(data=st.data(), types=st.sampled_from(SIGNATURES))
+def test_every_type_equals_plain_python(data, types, monkeypatch) -> None:
+    kernel = data.draw(st.sampled_from(typed(types)))
+    check(kernel, rows_of, data.draw(tables(types=types)), data, monkeypatch)

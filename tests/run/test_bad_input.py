@@ -79,6 +79,7 @@ def test_column_of_another_type_in_one_file(source) -> None:
     with pytest.raises(errors.SchemaError, match=r"9\.parquet: column 'id' is string but the dataset has int64"):
         cr.scan(source).select("id").write_parquet("out")
     assert not Path("out").exists()
+    assert not Path("out.checkrow").exists(), "it was found by the reading task, with the control root made"
 
 
 def test_columns_are_matched_by_name_and_missing_ones_are_null(tmp_path) -> None:

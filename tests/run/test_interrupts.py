@@ -44,9 +44,9 @@ def strike(monkeypatch: pytest.MonkeyPatch, at: int) -> Striking:
         submit(self, spec, inputs)
         striking()
 
-    def struck_next(self) -> Done | None:
+    def struck_next(self, timeout_s: float | None = None) -> Done | None:
         striking()
-        done = next_done(self)
+        done = next_done(self, timeout_s)
         striking()
         return done
 

@@ -15,7 +15,7 @@ from checkrow.storage.manifest import read_manifests, why_invalid
 from checkrow.storage.parquet import read_key_value
 from checkrow.storage.reveal import locate, roll_forward
 from checkrow.storage.roots import DatasetRoot, read_identity, resolve_root
-from checkrow.storage.runs import find_run, list_runs, put_stage
+from checkrow.storage.runs import find_run, find_stage, list_runs
 from checkrow.storage.store import digest_file
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "control-v1"
@@ -90,7 +90,10 @@ def test_the_unfinished_run_can_be_resumed(root: DatasetRoot) -> None:
     (manifest,) = read_manifests(root.store, run.run, 0).values()
     assert why_invalid(root.store, manifest, deep=True) is None
     assert manifest.exchange is not None
-    assert put_stage(root.store, run.run, 1, []) == [{"number": 0, "first": 0, "last": 2, "size_bytes": 100, "rows": 3}]
+    stage = find_stage(root.store, run.run, 1)
+    assert stage is not None
+    assert stage.tasks == [{"number": 0, "first": 0, "last": 2, "size_bytes": 100, "rows": 3}]
+    assert (stage.rows_bad, stage.quarantine) == (0, ()), "what a record of an older version lacks"
     assert len(list_runs(root.store)) == 4
 
 

@@ -11,11 +11,11 @@ import pytest
 
 from checkrow.errors import CommitConflict, StorageError
 from checkrow.storage.log import CommitLog, CommitRecord, current, snapshot
-from checkrow.storage.reveal import locate, roll_forward
+from checkrow.storage.reveal import locate, roll_forward, root_of
 from checkrow.storage.roots import DatasetRoot
 from checkrow.storage.store import digest_file
 from tests.storage.crash import Crash, run_until
-from tests.storage.workbench import committer, digests, glob_view, new_dataset, record, stage_files
+from tests.storage.workbench import change_of, committer, digests, glob_view, new_dataset, record, stage_files
 
 OLD = {"day=1/a.parquet": b"old a", "b.parquet": b"old b"}
 NEW = {"day=1/c.parquet": b"new c", "day=2/d.parquet": b"new d", "e.parquet": b"new e"}
@@ -134,6 +134,67 @@ def test_superseding_append_killed_at_every_call_shows_old_or_new(tmp_path: Path
 def test_superseding_by_nothing_killed_at_every_call_shows_old_or_new(tmp_path: Path) -> None:
     """No added file tells which of the two trees is the new one."""
     _sweep(tmp_path, OLD, "append", KEPT, _old_or_new(OLD, KEPT), new={}, removes=("b.parquet",))
+
+
+OLD_BAD, NEW_BAD = {"rows-1.parquet": b"old bad", "rows-0.parquet": b"other bad"}, {"rows-2.parquet": b"new bad"}
+
+
+@pytest.mark.parametrize("mode", ["append", "replace", "superseding"])
+def test_a_quarantine_is_revealed_with_its_dataset_killed_at_every_call(tmp_path: Path, mode: str) -> None:
+    """Each data root shows old or new; both are new once the record has its marker, and old files are kept."""
+    gone = {"append": (), "replace": tuple(OLD), "superseding": ("b.parquet",)}[mode]
+    bad_gone = {"append": (), "replace": tuple(OLD_BAD), "superseding": ("rows-1.parquet",)}[mode]
+    end = {p: c for p, c in OLD.items() if p not in gone} | NEW
+    bad_end = {p: c for p, c in OLD_BAD.items() if p not in bad_gone} | NEW_BAD
+    template = new_dataset(tmp_path / "template")
+    _commit_both(template, "old", OLD, OLD_BAD, (), (), "append")()
+    roll_forward(template)
+    for after_effect in (False, True):
+        for at in range(1, 1000):
+            root = _copy(template, tmp_path / f"{at}-{after_effect}")
+            shutil.copytree(template.quarantine.data, root.quarantine.data)
+            commit = _commit_both(
+                root, "new", NEW, NEW_BAD, gone, bad_gone, "replace" if mode == "replace" else "append"
+            )
+            crash = Crash(at, after_effect=after_effect)
+            if run_until(crash, partial(_commit_and_reveal, root, commit)):
+                break
+            when = f"killed in call {at} ({crash.died_in}), after_effect={after_effect}"
+            seen, bad = glob_view(root), glob_view(root.quarantine)
+            if mode != "append":
+                assert seen in (digests(OLD), digests(end)), when
+                assert bad in (digests(OLD_BAD), digests(bad_end)), when
+            if 2 in CommitLog(root.store).revealed() or seen == digests(end):
+                assert bad == digests(bad_end), when
+            commit()
+            records = roll_forward(root)
+            assert (glob_view(root), glob_view(root.quarantine)) == (digests(end), digests(bad_end)), when
+            for output, files in (("data", OLD), ("quarantine", OLD_BAD)):
+                place = root_of(root, output)
+                before = snapshot(records, 1, output).files
+                assert {f.path: locate(place, f).read_bytes() for f in before} == files, when
+            assert root.store.list("runs/new/staging") == ()
+            shutil.rmtree(root.data.parent)
+        else:
+            raise AssertionError("the action never ends")
+
+
+def _commit_both(
+    root: DatasetRoot, run: str, files: Mapping[str, bytes], bad: Mapping[str, bytes], removes: tuple[str, ...],
+    bad_removes: tuple[str, ...], mode: str,
+) -> Callable[[], CommitRecord]:  # fmt: skip
+    """Stages files of both outputs now; returns the commit of them."""
+    entries, staged = stage_files(root, run, {**files, **bad})
+    adds = tuple(e for e in entries if e.path in files)
+    change = change_of(tuple(e for e in entries if e.path in bad), bad_removes)
+
+    def make(number: int, previous: str) -> CommitRecord:
+        return record(
+            number=number, previous=previous, run=run, adds=adds, removes=removes, staged=staged, mode=mode,
+            quarantine=change,
+        )  # fmt: skip
+
+    return lambda: CommitLog(root.store).append(make, f"token-{run}", lambda records: None)
 
 
 def test_a_staying_file_that_somebody_removed_does_not_hold_up_later_commits(tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ import pytest
 from checkrow.errors import AlreadyRunning, CorruptControlFile
 from checkrow.storage.runs import (
     RunRecord,
+    StageRecord,
     create_run,
     find_run,
+    find_stage,
     list_runs,
     lock_instance,
     put_stage,
@@ -69,10 +71,10 @@ def test_a_torn_record_names_the_way_out(store: PosixStore, key: str) -> None:
 
 
 def test_a_torn_list_of_tasks_names_the_way_out(store: PosixStore) -> None:
-    put_stage(store, "r1", 1, [])
+    put_stage(store, StageRecord(run="r1", stage=1, tasks=[]))
     store.path("runs/r1/stages/1.json").write_bytes(b"{")
     with pytest.raises(CorruptControlFile, match="--recompute"):
-        put_stage(store, "r1", 1, [])
+        put_stage(store, StageRecord(run="r1", stage=1, tasks=[]))
 
 
 def test_an_unknown_run_is_named(store: PosixStore) -> None:
@@ -82,9 +84,11 @@ def test_an_unknown_run_is_named(store: PosixStore) -> None:
 
 def test_the_first_tasks_of_a_stage_count(store: PosixStore) -> None:
     create_run(store, _run("r1"))
-    first = [{"number": 0, "first": 0, "last": 4}]
-    assert put_stage(store, "r1", 1, first) == first
-    assert put_stage(store, "r1", 1, [{"number": 0, "first": 0, "last": 9}]) == first
+    assert find_stage(store, "r1", 1) is None
+    first = StageRecord(run="r1", stage=1, tasks=[{"number": 0, "first": 0, "last": 4}], rows_bad=3)
+    assert put_stage(store, first) == first
+    assert put_stage(store, StageRecord(run="r1", stage=1, tasks=[])) == first
+    assert find_stage(store, "r1", 1) == first
 
 
 def test_a_recorded_plan_is_never_replaced(store: PosixStore) -> None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from checkrow.storage.log import (
     OUTPUT,
+    QUARANTINE,
     CommitLog,
     CommitRecord,
     FileEntry,
@@ -50,15 +51,25 @@ def record(
     *, number: int = 1, previous: str = "", run: str = "r1", mode: str = "append", read_version: int = 0,
     adds: tuple[FileEntry, ...] = (), removes: tuple[str, ...] = (), staged: Mapping[str, str] | None = None,
     schema: pa.Schema = SCHEMA, token: str = "", committed_at: str = NOON,
+    quarantine: OutputChange | None = None,
 ) -> CommitRecord:  # fmt: skip
     """Returns a commit record; its token is the run's name unless given."""
-    change = OutputChange(adds=adds, removes=removes, schema=encode_schema(schema), rows=sum(e.rows for e in adds))
+    outputs = {OUTPUT: change_of(adds, removes, schema)}
+    if quarantine is not None:
+        outputs[QUARANTINE] = quarantine
     return CommitRecord(
         number=number, previous_sha256=previous, dataset="d" * 32, token=token or f"token-{run}", instance=f"i-{run}",
         generation=1, part=0, run=run, job="job", fingerprint="f" * 32, inputs_fingerprint="e" * 32, mode=mode,
-        read_version=read_version, outputs={OUTPUT: change}, staged=dict(staged or {}),
+        read_version=read_version, outputs=outputs, staged=dict(staged or {}),
         accounting=Accounting(rows_in=len(adds), rows_out=len(adds)), rows_pruned=0, committed_at=committed_at,
     )  # fmt: skip
+
+
+def change_of(
+    adds: tuple[FileEntry, ...], removes: tuple[str, ...] = (), schema: pa.Schema = SCHEMA
+) -> OutputChange:  # fmt: skip
+    """Returns what a commit does to one output."""
+    return OutputChange(adds=adds, removes=removes, schema=encode_schema(schema), rows=sum(e.rows for e in adds))
 
 
 def committer(

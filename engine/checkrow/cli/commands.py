@@ -8,6 +8,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,16 @@ import msgspec
 import numba
 import numpy as np
 import pyarrow as pa
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 import checkrow
 from checkrow.cli.progress import ProgressDisplay
 from checkrow.compile import cache_files
-from checkrow.dataset.execution import Limits
+from checkrow.dataset.execution import TASK_TIMEOUT_S, Limits
 from checkrow.dataset.registry import recall
-from checkrow.dataset.run import Run, steps_of
+from checkrow.dataset.run import Run, bad_columns, steps_of
 from checkrow.errors import CheckFailed, ConfigError
 from checkrow.jobs.job import Job
 from checkrow.jobs.loading import jobs_in, load_job
@@ -42,8 +44,19 @@ def to_stdout(value: Any) -> None:
 
 
 def to_person(table: Table | str) -> None:
-    """Prints for a person, to standard error."""
-    Console(stderr=True, highlight=False).print(table)
+    """Prints for a person, to standard error; into a file or a log in lines long enough for every table."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        console.width = 160
+    console.print(table)
+
+
+def _table(title: str, *heads: str, show_header: bool = True) -> Table:
+    """Returns an empty table; cells are never cut."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_header=show_header)
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    return table
 
 
 def parse_parameters(pairs: list[str]) -> dict[str, str]:
@@ -57,39 +70,51 @@ def parse_parameters(pairs: list[str]) -> dict[str, str]:
     return out
 
 
-@contextlib.contextmanager
-def _where(processes: int | None, cluster: str | None) -> Iterator[object]:
-    if processes is not None and cluster is not None:
-        raise ConfigError("--processes and --cluster exclude each other")
-    if processes is None:
-        yield cluster
-        return
-    if processes < 1:
-        raise ConfigError(f"--processes {processes}: at least 1 is needed")
-    with local_cluster(processes) as made:
-        yield made
+@dataclass(frozen=True, slots=True)
+class Means:
+    """Where a command runs a job, and what it may use."""
+
+    threads: int | None
+    processes: int | None
+    cluster: str | None
+    checkpoint_interval_s: float
+    task_timeout_s: float | None
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the run."""
+        return Limits(threads=self.threads, task_timeout_s=self.task_timeout_s or TASK_TIMEOUT_S)
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[object]:
+        """Yields what `on=` takes."""
+        if self.processes is not None and self.cluster is not None:
+            raise ConfigError("--processes and --cluster exclude each other")
+        if self.processes is None:
+            yield self.cluster
+            return
+        if self.processes < 1:
+            raise ConfigError(f"--processes {self.processes}: at least 1 is needed")
+        with local_cluster(self.processes) as made:
+            yield made
 
 
 def run(
-    reference: str, pairs: list[str], threads: int | None, processes: int | None, cluster: str | None,
-    checkpoint_interval_s: float, *, force: bool, recompute: bool, accept_code_change: bool, json: bool, quiet: bool,
-    progress: bool,
+    reference: str, pairs: list[str], means: Means, *, force: bool, recompute: bool, accept_code_change: bool,
+    json: bool, quiet: bool, progress: bool,
 ) -> None:  # fmt: skip
     """Runs a job."""
     job = load_job(reference)
-    with _where(processes, cluster) as on, ProgressDisplay(enabled=progress) as display:
+    with means.place() as on, ProgressDisplay(enabled=progress) as display:
         result = job.run(
-            on, limits=Limits(threads=threads), progress=display, force=force, recompute=recompute,
-            accept_code_change=accept_code_change, checkpoint_interval_s=checkpoint_interval_s,
+            on, limits=means.limits, progress=display, force=force, recompute=recompute,
+            accept_code_change=accept_code_change, checkpoint_interval_s=means.checkpoint_interval_s,
             **parse_parameters(pairs),
         )  # fmt: skip
     _report(result, json=json, quiet=quiet)
 
 
-def resume(
-    run_id: str, threads: int | None, processes: int | None, cluster: str | None, checkpoint_interval_s: float, *,
-    json: bool, quiet: bool, progress: bool,
-) -> None:  # fmt: skip
+def resume(run_id: str, means: Means, *, json: bool, quiet: bool, progress: bool) -> None:
     """Continues a job's unfinished run; the job's file is loaded again and must still be the same plan."""
     full, control = recall(run_id)
     record = read_run(PosixStore(control), full)
@@ -99,9 +124,9 @@ def resume(
         )
     job = _job_of(record.job, Path(record.job_file))
     committed = {r.token for r in CommitLog(PosixStore(control)).read()}
-    with _where(processes, cluster) as on, ProgressDisplay(enabled=progress) as display:
+    with means.place() as on, ProgressDisplay(enabled=progress) as display:
         result = job.run(
-            on, limits=Limits(threads=threads), progress=display, checkpoint_interval_s=checkpoint_interval_s,
+            on, limits=means.limits, progress=display, checkpoint_interval_s=means.checkpoint_interval_s,
             force=record.generation > 1 and record.token not in committed, **record.parameters,
         )  # fmt: skip
     _report(result, json=json, quiet=quiet)
@@ -145,25 +170,16 @@ def _run_table(result: Run) -> Table | str:
 
 
 def steps_table(title: str, steps: Any) -> Table:
-    """Returns steps as a table; rows in which null stands for a kernel's result have a column where there are any."""
-    table = Table(title=title, title_justify="left")
-    nulled = any(s.rows_nulled for s in steps)
-    heads = (
-        "step",
-        "rows in",
-        "rows out",
-        "filtered",
-        *(["nulled"] if nulled else []),
-        "tasks",
-        "done before",
-        "seconds",
-    )
-    for head in heads:
+    """Returns steps as a table; rows on which a kernel failed have a column where there are any."""
+    table = _table(title)
+    bad = bad_columns(steps)
+    for head in ("step", "rows in", "rows out", "filtered", *bad, "tasks", "done before", "seconds"):
         table.add_column(head, justify="left" if head == "step" else "right")
     for s in steps:
         table.add_row(
             s.name, f"{s.rows_in:,}", f"{s.rows_out:,}", f"{s.rows_filtered:,}",
-            *([f"{s.rows_nulled:,}"] if nulled else []), f"{s.tasks:,}", f"{s.tasks_reused:,}", f"{s.seconds:.2f}",
+            *(f"{getattr(s, f'rows_{name}'):,}" for name in bad), f"{s.tasks:,}", f"{s.tasks_reused:,}",
+            f"{s.seconds:.2f}",
         )  # fmt: skip
     return table
 
@@ -213,20 +229,21 @@ def dataset_log(url: str, *, json: bool) -> None:
             [
                 {
                     "number": r.number, "run": r.run, "job": r.job, "mode": r.mode, "generation": r.generation,
+                    "output": output,
                     "rows": c.rows, "files_added": len(c.adds), "files_removed": len(c.removes),
                     "committed_at": r.committed_at,
                 }
                 for r in records
-                for c in r.outputs.values()
+                for output, c in r.outputs.items()
             ]
         )  # fmt: skip
         return
-    table = Table(title=f"commits of {url}", title_justify="left")
-    for head in ("number", "committed at", "job", "run", "mode", "rows", "files added", "removed"):
-        table.add_column(head)
+    heads = ("number", "committed at", "job", "run", "mode", "output", "rows", "files added", "removed")
+    table = _table(f"commits of {url}", *heads)
     for r in records:
-        for c in r.outputs.values():
-            row = (r.number, r.committed_at[:19], r.job, r.run, r.mode, f"{c.rows:,}", len(c.adds), len(c.removes))
+        for output, c in r.outputs.items():
+            counts = (f"{c.rows:,}", len(c.adds), len(c.removes))
+            row = (r.number, r.committed_at[:19], r.job, r.run, r.mode, output, *counts)
             table.add_row(*(str(x) for x in row))
     to_person(table)
 
@@ -238,7 +255,8 @@ def dataset_verify(url: str, *, json: bool) -> None:
         to_stdout({name: getattr(verdict, name) for name in type(verdict).__slots__})
     else:
         to_person(
-            f"snapshot {verdict.snapshot}: {verdict.files:,} files, {verdict.rows:,} rows, {verdict.size_bytes:,} bytes"
+            f"snapshot {verdict.snapshot}: {verdict.files:,} files, {verdict.rows:,} rows, "
+            f"{verdict.rows_quarantined:,} quarantined, {verdict.size_bytes:,} bytes"
         )
     if verdict.problems:
         raise CheckFailed(f"{url}: {len(verdict.problems)} problems. " + "; ".join(verdict.problems[:5]))
@@ -264,7 +282,7 @@ def doctor(*, warm: bool, clear_cache: bool, json: bool) -> None:
     if json:
         to_stdout(facts)
         return
-    table = Table(title="checkrow doctor", title_justify="left", show_header=False)
+    table = _table("checkrow doctor", show_header=False)
     for name, value in facts.items():
         table.add_row(name.replace("_", " "), f"{value:,}" if type(value) is int else str(value))
     to_person(table)

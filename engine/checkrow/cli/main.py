@@ -33,6 +33,10 @@ Cluster = Annotated[str | None, typer.Option(help="Run on the Dask cluster with 
 Interval = Annotated[
     float, typer.Option("--checkpoint-interval", help="Seconds of exchange work that may be lost; 0 saves every task.")
 ]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--task-timeout", help="Seconds a task may run; then the run stops, resumable. Default: 6 h."),
+]
 _DEBUG = {"on": False}
 
 
@@ -68,6 +72,7 @@ def run(
     processes: Processes = None,
     cluster: Cluster = None,
     checkpoint_interval: Interval = 60.0,
+    task_timeout: Timeout = None,
     force: Annotated[
         bool, typer.Option(help="Process a committed instance again, in place of what it committed.")
     ] = False,
@@ -81,9 +86,10 @@ def run(
 
     Example: checkrow run jobs.py:daily -p source=in/ -p target=out/
     """
+    means = _commands().Means(threads, processes, cluster, checkpoint_interval, task_timeout)
     _commands().run(
-        job, param or [], threads, processes, cluster, checkpoint_interval, force=force, recompute=recompute,
-        accept_code_change=accept_code_change, json=json, quiet=quiet, progress=progress and not quiet,
+        job, param or [], means, force=force, recompute=recompute, accept_code_change=accept_code_change, json=json,
+        quiet=quiet, progress=progress and not quiet,
     )  # fmt: skip
 
 
@@ -94,6 +100,7 @@ def resume(
     processes: Processes = None,
     cluster: Cluster = None,
     checkpoint_interval: Interval = 60.0,
+    task_timeout: Timeout = None,
     json: Json = False,
     quiet: Quiet = False,
     progress: Annotated[bool, typer.Option(help="Show progress.")] = True,
@@ -102,16 +109,8 @@ def resume(
 
     Example: checkrow resume 3f9c
     """
-    _commands().resume(
-        run_id,
-        threads,
-        processes,
-        cluster,
-        checkpoint_interval,
-        json=json,
-        quiet=quiet,
-        progress=progress and not quiet,
-    )
+    means = _commands().Means(threads, processes, cluster, checkpoint_interval, task_timeout)
+    _commands().resume(run_id, means, json=json, quiet=quiet, progress=progress and not quiet)
 
 
 @app.command()

@@ -67,7 +67,12 @@ def _line(event: Event) -> str:
             reused = f", {event.tasks_reused} done before" if event.tasks_reused else ""
             return f"  {event.name}: {event.tasks} tasks{reused}"
         case StageFinished():
-            return f"  {event.name}: {event.rows_in:,} rows in, {event.rows_out:,} out, {event.seconds:.2f} s"
+            bad = "".join(
+                f", {rows:,} {what}"
+                for rows, what in ((event.rows_nulled, "nulled"), (event.rows_quarantined, "quarantined"))
+                if rows
+            )
+            return f"  {event.name}: {event.rows_in:,} rows in, {event.rows_out:,} out{bad}, {event.seconds:.2f} s"
         case RunFinished():
             return f"run {event.run} {event.status.replace('_', ' ')}: {event.rows_out:,} rows, {event.seconds:.2f} s"
     return ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import count
 
 from checkrow.compile.driver import Driver, assembled
-from checkrow.compile.emit import OUT_OF_RANGE, Body, scalar_type
+from checkrow.compile.emit import OUT_OF_RANGE, Body, leaves, scalar_type
 from checkrow.compile.states import describe, emit_own_updates, method_text, own_state, store
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelCall, Node
@@ -73,8 +73,7 @@ def finish_driver(call: KernelCall, *, counted: bool) -> Driver:
         body.line("out[i] = 1 if r else 0")
     else:
         if types.may_leave(field.dtype):
-            low, high = types.integer_range(field.dtype)
-            with body.block(f"if r < {low} or r > {high}:"):
+            with body.block(f"if {leaves('r', field.dtype)}:"):
                 body.stop(OUT_OF_RANGE)
         body.line(f"out[i] = {scalar_type(field.dtype)}(r)")
     return assembled(body, [*names, "out"], _END)

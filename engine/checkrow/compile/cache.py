@@ -26,8 +26,8 @@ import checkrow_kernels
 from checkrow.compile.driver import Driver
 from checkrow.compile.kernel_text import PLAIN, kernel_module, kernel_text
 from checkrow.compile.messages import kernel_error
+from checkrow.compile.returns import Returns
 from checkrow.errors import KernelTypeError, PermissionRefused
-from checkrow.expressions.nodes import KernelSpec
 from checkrow.settings import read_settings
 from checkrow_kernels.machine_code import write_whole
 from checkrow_kernels.place import private_directory
@@ -104,17 +104,18 @@ class DriverCache:
     def _compile(self, driver: Driver, function: Callable[..., object], signature: tuple[object, ...]) -> None:
         dispatcher: Any = function
         with self._one_compiler():
-            misses = sum(dispatcher.stats.cache_misses.values())
+            returns, misses = self._returns(driver), sum(dispatcher.stats.cache_misses.values())
             try:
                 dispatcher.compile(signature)
             except Exception as error:  # noqa: BLE001  # Numba's, and what its parts raise on code they do not expect
                 self._forget(driver)
+                # A kernel may have compiled and only its results not fit the driver: that is said in other words.
+                returns.check_new()
                 raise kernel_error(error, driver) from None
             if sum(dispatcher.stats.cache_misses.values()) > misses:
                 self.statistics.compiled += 1
                 try:
-                    for spec in driver.kernels:
-                        self._check_returns(spec)
+                    returns.check(dispatcher, signature)
                 except KernelTypeError:
                     self._forget(driver)  # or the next process would load it unchecked
                     raise
@@ -129,28 +130,9 @@ class DriverCache:
         for path in self.directory.glob(f"d_{driver.digest}.*.nbc"):
             path.unlink(missing_ok=True)
 
-    def _check_returns(self, spec: KernelSpec) -> None:
-        """Refuses a kernel that returns floats where it declared integers: the digits would be cut silently."""
-        if spec.shape in {"map", "expand"}:
-            return  # its values go through arrays of the declared types
-        function = getattr(self._kernels[kernel_module(spec)], spec.function)
-        for signature in function.nopython_signatures:
-            found = signature.return_type
-            parts = list(found) if isinstance(found, numba.types.BaseTuple) else [found]
-            where = f"{spec.place}: kernel {spec.name!r}"
-            if len(parts) != len(spec.returns):
-                raise KernelTypeError(f"{where} returns {len(parts)} values but declares {len(spec.returns)}")
-            for field, part in zip(spec.returns, parts, strict=True):
-                whole = field.dtype not in {"float", "double"}
-                if whole and not isinstance(part, (numba.types.Integer, numba.types.Boolean)):
-                    if spec.entry and spec.entry != "finish":
-                        raise KernelTypeError(
-                            f"{where}: init() makes {field.name} an integer but {spec.entry}() returns {part}; "
-                            "let init() return a float such as 0.0"
-                        )
-                    raise KernelTypeError(
-                        f"{where} returns {part} for {field.name!r}, declared {field.dtype}; convert it"
-                    )
+    def _returns(self, driver: Driver) -> Returns:
+        modules = [self._kernels[kernel_module(spec)] for spec in driver.kernels]
+        return Returns([(s, getattr(m, s.function)) for s, m in zip(driver.kernels, modules, strict=True)])
 
     def _import(self, driver: Driver) -> Callable[..., tuple[int, int, int]]:
         if not self._jit:

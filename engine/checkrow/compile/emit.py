@@ -51,15 +51,24 @@ def exact_cast(source: str, target: str) -> bool:
         return grows or target == "double"
     if types.is_float(source):
         return target == "double" or source == target
-    if types.is_temporal(source) and types.is_temporal(target):
+    if types.share_time(source, target):
         return types.time_factor(source, target) is not None
     return source == "date32[day]" and target == "int32"
 
 
 def argument(name: str, dtype: str) -> str:
-    """Returns a value as the user's code takes it: whole numbers of any width as int64, but uint64 as it is."""
+    """Returns a value as the user's code takes it: whole numbers as int64 (uint64 as it is), floats as float64."""
+    if dtype == "float":
+        return f"np.float64({name})"
     narrow = types.is_integer(dtype) and dtype not in {"int64", "uint64"}
     return f"np.int64({name})" if narrow or dtype == "date32[day]" else name
+
+
+def leaves(name: str, dtype: str) -> str:
+    """Returns the condition that a whole number does not fit a type, whether it is signed or not."""
+    low, high = types.integer_range(dtype)
+    # Signed against unsigned, Numba compares as float64, which makes 2**63 equal to 2**63 - 1.
+    return f"{name} < {low} or ({name} > 0 and np.uint64({name}) > np.uint64({high}))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +232,7 @@ class Body:
         if types.is_decimal(target):
             shift = types.decimal_shape(target)[1] - types.decimal_shape(source)[1]
             return f"np.int64({arg}) * {10**shift}"
-        if types.is_temporal(source) and types.is_temporal(target):
+        if types.share_time(source, target):
             factor = types.time_factor(source, target) or 1
             return f"np.int64({arg}) * {factor}" if factor > 0 else f"{kind}({arg} // {-factor})"
         return f"{kind}({arg})"
@@ -341,7 +350,6 @@ class Body:
             self.line(f"{stem}_{j} = {text}")
 
     def _check_range(self, node: Node, name: str, dtype: str) -> None:
-        low, high = types.integer_range(dtype)
         self.ranged.append((node, len(self.calls) - 1))
-        with self.block(f"if {name} < {low} or {name} > {high}:"):
+        with self.block(f"if {leaves(name, dtype)}:"):
             self.stop(OUT_OF_RANGE, len(self.ranged) - 1)

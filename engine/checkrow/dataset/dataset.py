@@ -18,6 +18,7 @@ from checkrow.expressions.expression import Expr, OrderBy, as_node, order_keys
 from checkrow.expressions.nodes import Node, column
 from checkrow.expressions.types import arrow_schema
 from checkrow.expressions.typing import field_of, unknown_column
+from checkrow.kernels.fold import FoldKernel
 from checkrow.kernels.group import GroupKernel
 from checkrow.kernels.row import RowKernel
 from checkrow.plan.bad_rows import BadRows
@@ -229,13 +230,13 @@ class GroupedDataset:
         calls = tuple(call.named(name) for name, call in named.items())
         return Dataset(Aggregate(self._dataset.relation, self._keys, calls))
 
-    def apply(self, kernel: GroupKernel, *, order_by: OrderBy = ()) -> Dataset:
+    def apply(self, kernel: GroupKernel | FoldKernel, *, order_by: OrderBy = ()) -> Dataset:
         """Calls a kernel with the rows of each group; returns the group keys, then the kernel's columns.
 
         Parameters
         ----------
-        kernel : GroupKernel
-            See `cr.group_kernel`; its arguments read the columns they are named after.
+        kernel : GroupKernel or FoldKernel
+            See `cr.group_kernel` and `cr.fold_kernel`; its arguments read the columns they are named after.
         order_by : column, expression, `col(...).desc()` or a list of them
             The order of rows within a group; nulls come last and NaN counts as the greatest. Ties, and everything
             without `order_by`, stay in the order in which the input is read.
@@ -244,8 +245,10 @@ class GroupedDataset:
         --------
         `ds.group_by("user_id").apply(sessions.bind(gap_us=1_800_000_000), order_by="ts")`
         """
-        if not isinstance(kernel, GroupKernel):
-            raise PlanError(f"apply() takes a group kernel (see group_kernel), not {type(kernel).__name__}")
+        if not isinstance(kernel, (GroupKernel, FoldKernel)):
+            raise PlanError(
+                f"apply() takes a kernel over groups (see group_kernel, fold_kernel), not {type(kernel).__name__}"
+            )
         return Dataset(Apply(self._dataset.relation, self._keys, order_keys(order_by), kernel.call()))
 
 

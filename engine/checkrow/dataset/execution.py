@@ -21,6 +21,8 @@ from checkrow.run.on import cluster_executor
 from checkrow.run.physical import physical_plan
 from checkrow.run.runner import RunOptions, collect
 
+TASK_TIMEOUT_S = 6 * 3600.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -30,14 +32,21 @@ class Limits:
     ----------
     threads : int or None
         Threads of an in-process run; default: the cores this process may use.
+    task_timeout_s : float or None
+        Seconds a task may run, six hours by default; None for any time. On a cluster the time a task waits for its
+        worker counts too. A task that runs longer ends the run, resumable: its worker process is killed; in this
+        process its thread goes on until the process ends.
     """
 
     threads: int | None = None
+    task_timeout_s: float | None = TASK_TIMEOUT_S
 
     def __post_init__(self) -> None:
         """Refuses what cannot be kept."""
         if self.threads is not None and self.threads < 1:
             raise ConfigError(f"Limits(threads={self.threads}): at least 1 is needed")
+        if self.task_timeout_s is not None and not self.task_timeout_s > 0:
+            raise ConfigError(f"Limits(task_timeout_s={self.task_timeout_s}): more than 0 seconds are needed, or None")
 
 
 @contextlib.contextmanager
@@ -60,8 +69,9 @@ def execute_collect(
     """Runs a tree and returns its rows as a table."""
     plan = physical_plan(relation, sink, bad_rows=bad_rows)
     schema = types.arrow_schema(plan.stages[-1].output_schema())
+    options = RunOptions(task_timeout_s=(limits or Limits()).task_timeout_s)
     with _scratch(on) as workspace, executor_for(on, limits, workspace) as executor:
-        outcome = collect(plan, executor, RunOptions(), workspace)
+        outcome = collect(plan, executor, options, workspace)
     return pa.Table.from_batches(outcome.batches, schema=schema)
 
 

@@ -132,7 +132,8 @@ class Plan:
         refuse_foreign(root)  # before a cluster's workers are shown the control root, which makes it
         with executor_for(on, limits, root.control if on is not None else None) as executor:
             listener = to_all(lambda event: _note(event, root), options.listener)
-            outcome = write(plan, instance, executor, replace(options, listener=listener))
+            timeout_s = (limits or Limits()).task_timeout_s
+            outcome = write(plan, instance, executor, replace(options, listener=listener, task_timeout_s=timeout_s))
         return Run(outcome, root.data, root.control)
 
     def _refuse_target_in_source(self, root: DatasetRoot) -> None:

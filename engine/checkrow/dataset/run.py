@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from checkrow.dataset.html import table_html
 from checkrow.events import RunFinished, StageFinished, StageStarted, TaskFinished
 from checkrow.run.lifecycle import Status
-from checkrow.storage.log import OUTPUT
+from checkrow.storage.log import OUTPUT, QUARANTINE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +26,7 @@ class Step:
     rows_out: int
     rows_filtered: int
     rows_nulled: int
+    rows_quarantined: int
     tasks: int
     tasks_reused: int
     seconds: float
@@ -74,6 +75,12 @@ class Run:
         return sum(step.rows_nulled for step in self.steps)
 
     @property
+    def rows_quarantined(self) -> int:
+        """Rows on which a kernel failed and that are in the dataset's quarantine with the reason."""
+        change = self._record.outputs.get(QUARANTINE) if self._record else None
+        return change.rows if change else 0
+
+    @property
     def rows_in(self) -> int:
         """Rows read by the first stage."""
         steps = self.steps
@@ -97,6 +104,7 @@ class Run:
         return {
             "rows_in": self.rows_in,
             "rows_out": self.rows_out,
+            "rows_quarantined": self.rows_quarantined,
             "bytes_out": sum(f.size_bytes for f in self._record.outputs[OUTPUT].adds) if self._record else 0,
             "seconds": ended.seconds if ended else 0.0,
             "tasks_run": len(tasks),
@@ -108,11 +116,20 @@ class Run:
         return f"Run({self.id}, {self.status}, {self.rows_out:,} rows, {self.metrics['seconds']:.2f} s)"
 
     def _repr_html_(self) -> str:
+        bad = bad_columns(self.steps)
         rows = [
-            (s.name, f"{s.rows_in:,}", f"{s.rows_out:,}", s.tasks, s.tasks_reused, f"{s.seconds:.2f}")
+            (
+                s.name, f"{s.rows_in:,}", f"{s.rows_out:,}", *(f"{getattr(s, f'rows_{name}'):,}" for name in bad),
+                s.tasks, s.tasks_reused, f"{s.seconds:.2f}",
+            )
             for s in self.steps
-        ]
-        return table_html(repr(self), ("step", "rows in", "rows out", "tasks", "reused", "seconds"), rows)
+        ]  # fmt: skip
+        return table_html(repr(self), ("step", "rows in", "rows out", *bad, "tasks", "reused", "seconds"), rows)
+
+
+def bad_columns(steps: tuple[Step, ...]) -> tuple[str, ...]:
+    """Returns what became of rows on which kernels failed, in any of some steps: "nulled", "quarantined"."""
+    return tuple(name for name in ("nulled", "quarantined") if any(getattr(s, f"rows_{name}") for s in steps))
 
 
 def steps_of(events: tuple[Event, ...]) -> tuple[Step, ...]:
@@ -122,7 +139,7 @@ def steps_of(events: tuple[Event, ...]) -> tuple[Step, ...]:
     return tuple(
         Step(
             name=e.name, rows_in=e.rows_in, rows_out=e.rows_out, rows_filtered=e.rows_filtered,
-            rows_nulled=e.rows_nulled,
+            rows_nulled=e.rows_nulled, rows_quarantined=e.rows_quarantined,
             tasks=started[n].tasks, tasks_reused=started[n].tasks_reused, seconds=e.seconds,
         )
         for n, e in sorted(finished.items())

@@ -12,9 +12,9 @@ from checkrow.expressions.types import Field, Schema, schema_of
 from checkrow.plan.logical import Scan
 from checkrow.plan.source import DataFile, Source
 from checkrow.storage.hive import parse_partition_path
-from checkrow.storage.log import CommitLog, current, snapshot
+from checkrow.storage.log import OUTPUT, QUARANTINE, CommitLog, current, snapshot
 from checkrow.storage.parquet import read_key_value, read_schema
-from checkrow.storage.reveal import locate, roll_forward
+from checkrow.storage.reveal import locate, roll_forward, root_of
 from checkrow.storage.roots import DatasetRoot, read_identity, resolve_root
 from checkrow.storage.store import SourceFile, is_local, list_files, local_path, open_input
 
@@ -34,6 +34,7 @@ def scan(
     *,
     schema: pa.Schema | None = None,
     partitioning: str | None = "hive",
+    output: str | None = None,
     control: str | None = None,
     storage_options: Options | None = None,
 ) -> Dataset:
@@ -47,6 +48,8 @@ def scan(
         What the columns are; default: that of the first file. Columns are matched by name, missing ones are null.
     partitioning : {"hive", None}
         Whether `key=value` directories are columns.
+    output : str
+        Another output of the commits of a dataset checkrow wrote: "quarantine", the rows on which kernels failed.
     control : str
         The control root, when it is not the sibling `<url>.checkrow`.
     storage_options : dict
@@ -55,7 +58,7 @@ def scan(
     Raises
     ------
     ConfigError
-        If there is nothing at the URL.
+        If there is nothing at the URL, or no such output.
     CorruptInput
         If the first file is not readable Parquet.
     SchemaError
@@ -75,7 +78,10 @@ def scan(
     urls = [url] if isinstance(url, str) else list(url)
     if not urls:
         raise ConfigError("scan() was given no URL")
-    found = [_list(u, schema, options, control, hive=partitioning == "hive") for u in urls]
+    if output is None:
+        found = [_list(u, schema, options, control, hive=partitioning == "hive") for u in urls]
+    else:
+        found = [_output(u, output, schema, control) for u in urls]
     files = tuple(f for listing in found for f in listing.files)
     return Dataset(
         Scan(
@@ -88,11 +94,20 @@ def scan(
     )  # fmt: skip
 
 
+def _output(url: str, output: str, schema: pa.Schema | None, control: str | None) -> _Listing:
+    if output not in {OUTPUT, QUARANTINE}:
+        raise ConfigError(f"output={output!r} is not {QUARANTINE!r}")
+    root = _known_root(url, control) if is_local(url) else None
+    if root is None:
+        raise ConfigError(f"{url!r} is no dataset that checkrow wrote, so it has no output {output!r}")
+    return _committed(root, schema, output)
+
+
 def _list(url: str, schema: pa.Schema | None, options: Options, control: str | None, *, hive: bool) -> _Listing:
     if is_local(url):
         root = _known_root(url, control)
         if root is not None:
-            return _committed(root, schema)
+            return _committed(root, schema, OUTPUT)
     listed = list_files(url, options)
     if not listed and schema is None:
         raise ConfigError(f"{url!r} holds no .parquet file; give schema= to read it as an empty dataset")
@@ -117,15 +132,16 @@ def _known_root(url: str, control: str | None) -> DatasetRoot | None:
     return root if read_identity(root) is not None else None
 
 
-def _committed(root: DatasetRoot, schema: pa.Schema | None) -> _Listing:
+def _committed(root: DatasetRoot, schema: pa.Schema | None, output: str) -> _Listing:
     records = roll_forward(root)
-    now = snapshot(records, current(records, CommitLog(root.store).revealed()))
-    if not now.number and schema is None:
-        raise ConfigError(f"{root.data} has no commit yet; give schema= to read it as an empty dataset")
+    now = snapshot(records, current(records, CommitLog(root.store).revealed()), output)
+    if not now.schema and schema is None:
+        what = "no commit" if output == OUTPUT else f"committed no {output}"
+        raise ConfigError(f"{root.data} has {what} yet; give schema= to read it as an empty dataset")
     whole = schema_of(schema if schema is not None else now.arrow_schema())
-    files = []
+    place, files = root_of(root, output), []
     for entry in now.files:
-        path = locate(root, entry)
+        path = locate(place, entry)
         stat = path.stat()
         version = f"{stat.st_mtime_ns}:{stat.st_size}:{stat.st_ino}"
         files.append(

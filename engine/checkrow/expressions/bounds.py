@@ -67,7 +67,7 @@ def _cast(node: Node, args: list[Interval]) -> Interval | None:
             return low * 10**shift, high * 10**shift
     if types.is_integer(source) and types.is_integer(target):
         return low, high
-    if types.is_temporal(source) and types.is_temporal(target):
+    if types.share_time(source, target):
         factor = types.time_factor(source, target)
         if factor is not None:
             return (low * factor, high * factor) if factor > 0 else (low // -factor, high // -factor)

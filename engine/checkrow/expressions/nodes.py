@@ -31,8 +31,9 @@ class KernelSpec(msgspec.Struct, frozen=True, kw_only=True):
     module-level numbers it reaches, by name. `columns` are the arguments that read a column; `arguments` are all
     positional ones in order, `out` and `<column>_valid` among them (empty: just the columns). `fills` says by column
     what stands in for nulls. `shape`, `checked` and `max_rows` (rows a call may give; None: as many as it was given)
-    concern kernels over arrays. `methods` are an aggregator's functions with the parameters each takes; `entry` is the
-    one that is meant, where a kernel is more than one function. `may_fail` says that nulls stand in where it fails.
+    concern kernels over arrays. A kernel may be a class: `methods` are its functions with the parameters each takes,
+    `entry` is the one that is meant, `shape` says whether its state is a "tuple" or a bare "number", and the first
+    `state` of `returns` are that state's numbers. `may_fail` says that nulls stand in where it fails.
     """
 
     name: str
@@ -54,6 +55,7 @@ class KernelSpec(msgspec.Struct, frozen=True, kw_only=True):
     max_rows: int | None = None
     methods: tuple[tuple[str, tuple[str, ...]], ...] = ()
     entry: str = ""
+    state: int = 0
     may_fail: bool = False
 
     @property
@@ -93,7 +95,7 @@ class Node(msgspec.Struct, frozen=True):
 class KernelCall(msgspec.Struct, frozen=True, kw_only=True):
     """A kernel over groups, or an aggregator, as it was applied: its record, its arguments, its bound parameters.
 
-    `state` is what the `init` of an aggregator gives.
+    `state` is what the `init` of an aggregator or fold kernel gives.
     """
 
     kernel: KernelSpec
@@ -106,12 +108,16 @@ class KernelCall(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, args=tuple(substitute(a, by) for a in self.args))
 
     def method(self, name: str) -> KernelSpec:
-        """Returns one method of an aggregator as a kernel of its own; `update` and `merge` return the state."""
+        """Returns one method of a kernel that is a class as a kernel of its own, with all that it returns.
+
+        `update` and `merge` return the state, `finish` the values, `step` the state and then the values.
+        """
         spec = self.kernel
         takes = dict(spec.methods)[name]
         kinds = tuple(Field(f"state[{i}]", state_type(v), False) for i, v in enumerate(self.state))
-        returns = spec.returns if name == "finish" else kinds
-        return msgspec.structs.replace(spec, entry=name, parameters=takes, returns=returns)
+        returns = {"finish": spec.returns, "step": (*kinds, *spec.returns)}.get(name, kinds)
+        state = 0 if name == "finish" else len(kinds)
+        return msgspec.structs.replace(spec, entry=name, parameters=takes, returns=returns, state=state)
 
 
 class OrderKey(msgspec.Struct, frozen=True):
@@ -126,7 +132,7 @@ class OrderKey(msgspec.Struct, frozen=True):
 
 
 def state_type(value: float | bool) -> str:
-    """Returns the Arrow type in which a number of an aggregator's state is kept."""
+    """Returns the Arrow type in which a number of a state is kept."""
     if isinstance(value, bool):
         return "bool"
     return "int64" if isinstance(value, int) else "double"

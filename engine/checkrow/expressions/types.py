@@ -125,6 +125,13 @@ def is_temporal(text: str) -> bool:
     return text == "date32[day]" or text.startswith("timestamp")
 
 
+def share_time(source: str, target: str) -> bool:
+    """Tells whether two types count the same in units of time: dates and timestamps, or durations."""
+    return (is_temporal(source) and is_temporal(target)) or bool(
+        _DURATION.fullmatch(source) and _DURATION.fullmatch(target)
+    )
+
+
 def is_wide(text: str) -> bool:
     """Tells whether values take two 64-bit words (decimals beyond 18 digits)."""
     return is_decimal(text) and parse_type(text).precision > NARROW_DIGITS
@@ -142,6 +149,24 @@ def decimal_shape(text: str) -> tuple[int, int]:
 def decimal_text(precision: int, scale: int) -> str:
     """Returns the text of a decimal type."""
     return f"decimal128({precision}, {scale})"
+
+
+def alike(source: str, wanted: str) -> bool:
+    """Tells whether values of one type may be read as another when each converts without loss."""
+    if source == wanted or source.startswith(UNSUPPORTED):
+        return source == wanted
+    return (is_numeric(source) and is_numeric(wanted)) or (is_temporal(source) and is_temporal(wanted))
+
+
+def refuse_unlike(where: str, name: str, source: str, wanted: str) -> None:
+    """Raises SchemaError unless a file's column may be read as what the dataset has."""
+    if not alike(source, wanted):
+        raise type_clash(where, name, source, wanted)
+
+
+def type_clash(where: str, name: str, source: str, wanted: str) -> SchemaError:
+    """Returns the error for a column that is not, or not without loss, what the dataset has."""
+    return SchemaError(f"{where}: column {name!r} is {source.removeprefix(UNSUPPORTED)} but the dataset has {wanted}")
 
 
 _NUMPY = {"bool": "u1", "date32[day]": "i4", "float": "f4", "double": "f8"}

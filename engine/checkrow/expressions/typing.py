@@ -21,7 +21,7 @@ def unknown_column(name: str, known: Iterable[str]) -> SchemaError:
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-    return SchemaError(f"there is no column {name!r}{hint} Columns: {listed}")
+    return SchemaError(f"there is no column {name!r}{hint}. Columns: {listed}")
 
 
 def field_of(schema: Schema, name: str) -> Field:
@@ -123,7 +123,7 @@ def _castable(source: str, target: str) -> bool:
     plain = (types.is_numeric(source) or source == "bool") and (types.is_numeric(target) or target == "bool")
     if "bool" in {source, target} and any(types.is_decimal(t) for t in (source, target)):
         return False  # a comparison says what is meant
-    times = types.is_temporal(source) and types.is_temporal(target)
+    times = types.share_time(source, target)
     stored = {source, target} <= {"int32", "date32[day]"} or (
         "int64" in {source, target} and any(t.startswith(("timestamp", "duration")) for t in (source, target))
     )

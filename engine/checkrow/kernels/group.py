@@ -17,7 +17,15 @@ from checkrow.errors import KernelTypeError, PlanError
 from checkrow.expressions.nodes import KernelCall, KernelSpec, column
 from checkrow.expressions.types import numpy_dtype
 from checkrow.kernels.forms import refuse_no_value
-from checkrow.kernels.signature import OUT, Parameters, Returns, read_signature, refuse_unknown, returned_fields
+from checkrow.kernels.signature import (
+    OUT,
+    Parameters,
+    Returns,
+    read_signature,
+    refuse_unknown,
+    refuse_unread,
+    returned_fields,
+)
 from checkrow.kernels.source import Number, capture, reach
 
 REDUCE, MAP, EXPAND = "reduce", "map", "expand"
@@ -68,10 +76,7 @@ class GroupKernel:
         for field in self._returns if writes else ():
             if not field.name.isidentifier() or keyword.iskeyword(field.name) or field.name.startswith("_"):
                 raise KernelTypeError(f"{where}: {field.name!r} cannot be written as out.{field.name}; rename it")
-        fills = self._policy.nulls if isinstance(self._policy.nulls, dict) else {}
-        for name in fills:
-            if name not in self._signature.columns:
-                raise PlanError(f"{where}: nulls= names {name!r}, which is none of {list(self._signature.columns)}")
+        refuse_unread(where, self._policy.nulls, self._signature.columns)
 
     @property
     def spec(self) -> KernelSpec:
@@ -166,6 +171,11 @@ def group_kernel(
     ------
     KernelTypeError
         If the function cannot be captured or its types are not supported.
+
+    Notes
+    -----
+    Arrays of whole numbers and dates are int64, whatever the width of their column; only uint64 stays. Those of floats
+    are float64; `out` has arrays of the declared types.
 
     Examples
     --------

@@ -117,8 +117,9 @@ def row_kernel(
 
     Notes
     -----
-    Whole numbers and dates arrive as int64, whatever the width of their column; only uint64 stays. They wrap beyond 64
-    bits, as in NumPy; a result that does not fit its declared type is an error. Integer division by zero raises.
+    Whole numbers and dates arrive as int64, whatever the width of their column; only uint64 stays. Floats arrive as
+    float64. Whole numbers wrap beyond 64 bits, as in NumPy; a result that does not fit its declared type is an error.
+    Integer division by zero raises.
 
     Examples
     --------

@@ -59,11 +59,15 @@ def read_signature(function: Callable[..., object], *, arrays: bool) -> Signatur
     for key, value in keywords:
         if value is not inspect.Parameter.empty and not isinstance(value, (bool, int, float)):
             raise PlanError(f"parameter {key!r} of kernel {name!r} must default to a number, not {value!r}")
-    special = {OUT} if arrays else set()
-    special |= {a for a in arguments if arrays and a.endswith(_VALID) and a.removesuffix(_VALID) in arguments}
+    special = {OUT} | set(validities(arguments)) if arrays else set()
     return Signature(
         name=name, arguments=arguments, columns=tuple(a for a in arguments if a not in special), keywords=keywords
     )
+
+
+def validities(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the arguments that receive the validity of another one: `x_valid` beside `x`."""
+    return tuple(a for a in arguments if a.endswith(_VALID) and a.removesuffix(_VALID) in arguments)
 
 
 def validity_of(argument: str) -> str:
@@ -100,3 +104,10 @@ def refuse_unknown(choices: dict[str, tuple[object, tuple[str, ...]]]) -> None:
     for name, (value, allowed) in choices.items():
         if value not in allowed:
             raise PlanError(f"{name}={value!r} is not one of {', '.join(repr(a) for a in allowed if a)}")
+
+
+def refuse_unread(where: str, nulls: str | dict[str, Number], columns: tuple[str, ...]) -> None:
+    """Raises PlanError when what stands in for nulls is told for a column that a kernel does not read."""
+    for name in nulls if isinstance(nulls, dict) else ():
+        if name not in columns:
+            raise PlanError(f"{where}: nulls= names {name!r}, which is none of {list(columns)}")

@@ -5,13 +5,14 @@ A row counts once, however many of its kernels fail: the first failure is the on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from checkrow.operators.batch import Batch, Origin
+from checkrow.operators.described import described
 from checkrow.operators.drive import KernelFailed
 from checkrow.plan.bad_rows import FAIL, NULL, QUARANTINE
 
@@ -20,7 +21,19 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadRow:
-    """A row that failed: where it stands, which kernel failed on it, and why."""
+    """A row that failed, or a group of them: where it stands, which kernel failed on it, and why.
+
+    Attributes
+    ----------
+    row : int
+        Its number within `origin`; -1 for a group that failed as a whole.
+    rows : int
+        How many rows failed together.
+    origins : ndarray, shape (rows,), int64, or None
+        Where the rows of a group were read (see `checkrow.plan.groups`), when that is tracked.
+    values : tuple of str
+        The rows as JSON, when they stand in no file.
+    """
 
     origin: Origin
     row: int
@@ -28,6 +41,13 @@ class BadRow:
     error: str
     message: str
     rows: int = 1
+    origins: Array | None = None
+    values: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """Where it stands, as messages begin."""
+        return f"{self.origin}, row {self.row}" if self.row >= 0 else str(self.origin)
 
 
 class BadRowKeeper:
@@ -41,6 +61,7 @@ class BadRowKeeper:
     def __init__(self, action: str = FAIL) -> None:
         self._action = action
         self._found: dict[tuple[Origin, int], BadRow] = {}
+        self._untold: list[tuple[Origin, int]] = []
 
     @property
     def ends(self) -> bool:
@@ -69,7 +90,7 @@ class BadRowKeeper:
 
     def first(self, most: int = 3) -> tuple[str, ...]:
         """Returns what happened on the first rows, in words."""
-        return tuple(f"{b.origin}, row {b.row}: kernel {b.kernel!r} {b.message}" for b in self.rows[:most])
+        return tuple(f"{b.place}: kernel {b.kernel!r} {b.message}" for b in self.rows[:most])
 
     def take(self, batch: Batch, failed: KernelFailed) -> None:
         """Notes a failure on a row of a batch; raises the error for the user if the first one ends the run."""
@@ -77,12 +98,38 @@ class BadRowKeeper:
             raise failed.located(batch.place(failed.row)) from None
         self.note(batch.origin, batch.row_number(failed.row), failed)
 
-    def note(self, origin: Origin, row: int, failed: KernelFailed, *, rows: int = 1) -> None:
+    def note(
+        self, origin: Origin, row: int, failed: KernelFailed, *, rows: int = 1, origins: Array | None = None,
+        values: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
         """Notes a failure on a row, or on a group of rows, of which the place is known."""
-        bad = BadRow(
-            origin=origin, row=row, kernel=failed.kernel.name, error=failed.reason, message=failed.message, rows=rows
-        )
-        self._found.setdefault((origin, row), bad)
+        if (origin, row) in self._found:
+            return
+        self._found[origin, row] = BadRow(
+            origin=origin, row=row, kernel=failed.kernel.name, error=failed.reason, message=failed.message, rows=rows,
+            origins=origins, values=values,
+        )  # fmt: skip
+        if origin.file is None and origins is None and not values:
+            self._untold.append((origin, row))
+
+    def tell(self, batch: Batch) -> None:
+        """Keeps the values of the rows of a batch that failed and stand in no file; asked when it is worked on."""
+        if not self.keeps:
+            return
+        for origin, row in self._untold:
+            here = row - batch.first_row
+            if origin == batch.origin and 0 <= here < batch.rows:
+                bad = self._found[origin, row]
+                self._found[origin, row] = replace(bad, values=tuple(described(batch.arrow.slice(here, 1))))
+        self._untold.clear()
+
+    def good_in(self, batch: Batch) -> Array | None:
+        """Returns True for the rows of a batch that have not failed, shape (rows,); None if none has."""
+        bad = {row for origin, row in self._found if origin == batch.origin}
+        if not bad:
+            return None
+        good = np.array([batch.row_number(row) not in bad for row in range(batch.rows)])
+        return None if good.all() else good
 
 
 class Survivor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -115,6 +116,14 @@ class Batch:
         return Batch(
             arrow, self._tables, self._dtypes, self.origin, self.first_row,
             numbers=lambda row: self.row_number(place(row)),
+        )  # fmt: skip
+
+    def numbered(self, name: str, numbers: NDArray[np.int64]) -> Batch:
+        """Returns the rows with one more column, of whole numbers."""
+        own = {n: c for n, c in self._columns.items() if n in self._own}
+        return Batch(
+            self._raw, self._tables, {**self._dtypes, name: "int64"}, self.origin, self.first_row, self._unscaled,
+            self._numbers, {**own, name: Column("int64", numbers)},
         )  # fmt: skip
 
     def selected(self, mask: pa.BooleanArray, good: NDArray[Any] | None = None) -> Batch:

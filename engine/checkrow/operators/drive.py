@@ -32,11 +32,13 @@ class KernelFailed(Exception):  # never leaves the operators: they raise what `l
         Rows the driver had kept when it raised, and the groups there were before this row.
     line : callable
         Finds the line of the user's that raised, as text; it may take a moment, and finds nothing later on.
+    step : int
+        Where `row` is a group that a kernel goes through row by row: which of its rows, -1 where it takes them at once.
     """
 
     def __init__(
         self, row: int, kernel: KernelSpec, reason: str, message: str, *, call: int = 0, kept: int = 0,
-        groups: int = -1, line: Callable[[], str] = str,
+        groups: int = -1, step: int = -1, line: Callable[[], str] = str,
     ) -> None:  # fmt: skip
         super().__init__(message)
         self.row = row
@@ -47,11 +49,13 @@ class KernelFailed(Exception):  # never leaves the operators: they raise what `l
         self.kept = kept
         self.groups = groups
         self.line = line
+        self.step = step
 
     def located(self, where: str, hint: str = "") -> CheckrowError:
         """Returns the error for the user, who is told where in the data it happened and where in the code."""
         kind = ArithmeticRangeError if self.reason == "OutOfRange" else KernelRowError
-        place, self.line = self.line() or self.kernel.place, str  # what finds it cannot travel to another process
+        place = self.line() or self.kernel.place
+        self.line = str  # what finds it holds a lock, and errors travel between processes
         return kind(f"{where} kernel {self.kernel.name!r} ({place}) {self.message}{hint}")
 
 
@@ -75,7 +79,7 @@ def drive(
         If the user's code raises, meets a null it forbids or returns what its type cannot hold. Rows before that one
         are done and it is not begun.
     """
-    at = np.array([first, 0, 0, -1], np.int64)
+    at = np.array([first, 0, 0, -1, -1], np.int64)
     args = (first, last, at, *arguments)
     function = cache.prepare(driver, args)
     try:
@@ -83,11 +87,11 @@ def drive(
     except Exception as error:  # whatever the user's kernel raises
         if not driver.calls:
             raise
-        at_row, call, kept, groups = (int(n) for n in at)
+        at_row, call, kept, groups, step = (int(n) for n in at)
         reason = type(error).__name__
         raise KernelFailed(
             at_row, driver.calls[call], reason, f"raised {reason}: {error}", call=call, kept=kept, groups=groups,
-            line=partial(failing_line, cache, driver, at_row, again or arguments, error),
+            step=step, line=partial(failing_line, cache, driver, at_row, again or arguments, error),
         ) from None  # fmt: skip
     if driver.checked and status in {NULL_FORBIDDEN, OUT_OF_RANGE}:
         raise _refused(driver, int(row), int(status), int(detail))

@@ -1,39 +1,50 @@
 """Calling a kernel for every group of a partition: rows are numbered by key, ordered, laid out by group and driven.
 
+A group kernel takes the arrays of a group, a fold kernel its rows one after the other; all else is the same for both.
 Groups come out in the order in which their keys first appear, slice by slice; rows of a group in the order asked for,
 ties as they were read. Output arrays are made once and used for all partitions of a task.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from checkrow.compile.cache import DriverCache
 from checkrow.compile.driver import DONE, FULL, Driver
+from checkrow.compile.folds import fold_driver
 from checkrow.compile.groups import WRONG_LENGTH, WRONG_ROWS, array_arguments, group_driver
 from checkrow.expressions import types
+from checkrow.expressions.expression import render
+from checkrow.expressions.nodes import Node
+from checkrow.kernels.fold import FOLD
 from checkrow.kernels.group import EXPAND, MAP, REDUCE
+from checkrow.kernels.signature import OUT
 from checkrow.operators.arrow import to_arrow
 from checkrow.operators.bad_rows import BadRowKeeper
 from checkrow.operators.batch import Origin, frozen
 from checkrow.operators.column import Column, Columns
+from checkrow.operators.described import described
 from checkrow.operators.drive import KernelFailed, drive
 from checkrow.operators.fuse import scalar_arguments
 from checkrow.operators.grouping import GroupTable
 from checkrow.operators.key_columns import KeyColumns
 from checkrow.operators.keys import pack
 from checkrow.operators.order import order_words, rows_in_order
-from checkrow.plan.groups import Grouping
+from checkrow.plan.groups import ORIGIN, Grouping
 from checkrow_kernels.sort import group_starts
 from checkrow_kernels.take import take
 
 Array = NDArray[Any]
 _CAPACITY = 131_072
+_WIDE = {"f4": "f8", "f8": "f8", "u8": "u8"}
+"""The types of arrays that kernels take: of the others, whole numbers of any width, int64."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +72,9 @@ class GroupCaller:
         self._grouping = grouping
         self._spec = grouping.call.kernel
         self._cache = cache
-        self._driver: Driver = group_driver(grouping.call)
+        self._folds = self._spec.kind == FOLD
+        self._shape = MAP if self._folds else self._spec.shape
+        self._driver: Driver = fold_driver(grouping.call) if self._folds else group_driver(grouping.call)
         self._out: list[Array] = []
         self._group_of = np.empty(0, np.int32)
 
@@ -78,7 +91,7 @@ class GroupCaller:
             return
         rows = Columns.concat(filled)
         groups = self._group(rows)
-        yield from self._drive(groups, self._arrays(rows, groups), self._forbidden(rows, groups))
+        yield from self._drive(rows, groups)
 
     # -- groups -------------------------------------------------------------------------------------------------------
 
@@ -120,11 +133,16 @@ class GroupCaller:
             if valid is not None:
                 values = np.where(valid != 0, values, values.dtype.type(fills.get(name, 0)))
             gathered = _gathered(values, groups.rows)
-            out.append(gathered.view(np.bool_) if column.dtype == "bool" else gathered)
+            if column.dtype == "bool":
+                out.append(gathered.view(np.bool_))
+            elif self._folds:
+                out.append(gathered)  # the driver widens values one by one
+            else:
+                out.append(gathered.astype(_WIDE.get(gathered.dtype.str[1:], "i8"), copy=False))
         return [frozen(a) for a in out]
 
     def _forbidden(self, rows: Columns, groups: _Groups) -> dict[int, KernelFailed]:
-        """Returns the groups in which a column holds a null that the kernel forbids."""
+        """Returns the groups in which a column holds a null that the kernel forbids, with the first such row."""
         by_name = dict(zip(self._spec.columns, self._grouping.call.args, strict=True))
         found: dict[int, KernelFailed] = {}
         for name, is_validity in array_arguments(self._spec):
@@ -134,46 +152,63 @@ class GroupCaller:
                 continue
             places = np.flatnonzero(valid[groups.rows] == 0)
             what = f"forbids nulls but column {name!r} holds one; give nulls={{{name!r}: value}} or take {name}_valid"
-            for group in np.unique(np.searchsorted(groups.starts, places, side="right") - 1).tolist():
-                found.setdefault(group, KernelFailed(group, self._spec, "NullForbidden", what))
+            numbers, first = np.unique(np.searchsorted(groups.starts, places, side="right") - 1, return_index=True)
+            for group, row in zip(numbers.tolist(), places[first].tolist(), strict=True):
+                step = row - int(groups.starts[group]) if self._folds else -1
+                found.setdefault(group, KernelFailed(group, self._spec, "NullForbidden", what, step=step))
         return found
 
-    def _drive(self, groups: _Groups, arrays: list[Array], forbidden: dict[int, KernelFailed]) -> Iterator[Columns]:
+    def _drive(self, rows: Columns, groups: _Groups) -> Iterator[Columns]:
         """Yields pieces of output; between two of them stand groups on which the kernel failed."""
-        spec = self._spec
-        self._make_room(max(groups.largest, spec.max_rows or 0) if spec.shape != REDUCE else 1)
+        spec, arrays, forbidden = self._spec, self._arrays(rows, groups), self._forbidden(rows, groups)
+        self._make_room(max(groups.largest, spec.max_rows or 0) if self._shape != REDUCE else 1)
+        own = () if self._folds else (spec.max_rows or 0,)
+        ends = [*sorted(forbidden), groups.count]
         state = np.zeros(1, np.int64)
         group = 0
         while group < groups.count:
             given = (
                 frozen(groups.starts), *arrays, *scalar_arguments(self._driver),
-                spec.max_rows or 0, len(self._group_of), state, self._group_of, *self._out,
+                *own, len(self._group_of), state, self._group_of, *self._out,
             )  # fmt: skip
-            last = min((g for g in forbidden if g >= group), default=groups.count)
+            last = ends[bisect_left(ends, group)]
             group, failed = self._call(group, last, given, groups, state)
             if state[0]:
                 yield self._flush(groups, int(state[0]))
             state[0] = 0
             failed = failed or forbidden.get(group)
             if failed is not None:
-                self._take(groups, failed)
+                self._take(rows, groups, failed)
                 yield from self._null(groups, failed.row)
                 group = failed.row + 1
 
-    def _take(self, groups: _Groups, failed: KernelFailed) -> None:
+    def _take(self, rows: Columns, groups: _Groups, failed: KernelFailed) -> None:
         """Notes a group on which the kernel failed; raises the error for the user if it ends the run."""
-        place = self._place(groups, failed.row)
+        place = f"group {_key_text(self._grouping, groups, failed.row)}"
         if self._keeper.ends:
+            within = f", row {failed.step}:" if self._folds else ":"
             hint = ""
-            if failed.reason == "IndexError" and self._spec.shape == EXPAND:
+            if failed.reason == "IndexError" and self._shape == EXPAND:
                 hint = "; `out` has room for as many rows as the group has, or for max_rows="
-            raise failed.located(place, hint) from None
-        rows = int(groups.starts[failed.row + 1] - groups.starts[failed.row])
-        self._keeper.note(Origin(place.rstrip(":")), 0, failed, rows=rows)
+            raise failed.located(place + within, hint) from None
+        members = groups.rows[groups.starts[failed.row] : groups.starts[failed.row + 1]]
+        tracked = ORIGIN in rows.names
+        origins = rows[ORIGIN].values[members] if tracked else None
+        values = tuple(self._described(rows, members)) if self._keeper.keeps and not tracked else ()
+        self._keeper.note(Origin(place), failed.step, failed, rows=len(members), origins=origins, values=values)
+
+    def _described(self, rows: Columns, members: Array) -> list[str]:
+        """Returns the rows of a group as JSON: what travelled of them, under the names of expressions."""
+        columns = {n: to_arrow(rows[n].take(members)) for n, _ in self._grouping.keys}
+        columns |= {render(n): to_arrow(rows[self._grouping.column_of(n)].take(members)) for n in self._spec_nodes()}
+        return described(pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns)))
+
+    def _spec_nodes(self) -> tuple[Node, ...]:
+        return (*(o.node for o in self._grouping.order), *self._grouping.call.args)
 
     def _null(self, groups: _Groups, group: int) -> Iterator[Columns]:
         """Yields nulls for a group: for it as a whole, for each of its rows, or none where any number is right."""
-        rows = {REDUCE: 1, MAP: int(groups.starts[group + 1] - groups.starts[group]), EXPAND: 0}[self._spec.shape]
+        rows = {REDUCE: 1, MAP: int(groups.starts[group + 1] - groups.starts[group]), EXPAND: 0}[self._shape]
         if self._keeper.nulls and rows:
             keys = tuple(k.take(np.full(rows, group, np.int64)) for k in groups.keys)
             values = tuple(Column.nulls(f.dtype, rows) for f in self._spec.returns)
@@ -192,7 +227,7 @@ class GroupCaller:
         self, group: int, last: int, given: tuple[Any, ...], groups: _Groups, state: Array
     ) -> tuple[int, KernelFailed | None]:
         """Runs the driver once; returns the next group and, if the kernel failed on it, how."""
-        if self._spec.shape in {EXPAND, MAP}:
+        if OUT in self._spec.arguments and not self._folds:
             # What a kernel leaves unwritten is 0, not what an earlier group left there.
             for out in self._out:
                 out[:] = 0
@@ -217,9 +252,6 @@ class GroupCaller:
 
     # -- errors -------------------------------------------------------------------------------------------------------
 
-    def _place(self, groups: _Groups, group: int) -> str:
-        return f"group {_key_text(self._grouping, groups, group)}:"
-
     def _broken(self, groups: _Groups, group: int, status: int, detail: int) -> KernelFailed:
         """Returns why a driver stopped before a group."""
         spec = self._spec
@@ -227,12 +259,14 @@ class GroupCaller:
         if status == WRONG_ROWS:
             what = f"says it wrote {detail} rows; between 0 and {spec.max_rows or rows} are allowed"
             return KernelFailed(group, spec, "WrongRows", what)
-        field = spec.returns[detail]
+        # A fold kernel's detail tells the row within the group as well.
+        step, number = divmod(detail, len(spec.returns)) if self._folds else (-1, detail)
+        field = spec.returns[number]
         if status == WRONG_LENGTH:
             what = f"returned an array for {field.name!r} that is not as long as the group ({rows} rows)"
             return KernelFailed(group, spec, "WrongLength", what)
         what = f"returned a value for {field.name!r} that does not fit {field.dtype}"
-        return KernelFailed(group, spec, "OutOfRange", what)
+        return KernelFailed(group, spec, "OutOfRange", what, step=step)
 
 
 def _gathered(values: Array, rows: Array) -> Array:

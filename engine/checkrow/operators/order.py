@@ -14,10 +14,22 @@ from checkrow.expressions import types
 from checkrow.operators.batch import frozen
 from checkrow.operators.column import Column
 from checkrow.operators.strings import StringTable
-from checkrow_kernels.sort import group_rows, sort_groups, sortable_floats, sortable_ints, sortable_unsigned
+from checkrow_kernels.sort import (
+    group_packed,
+    group_rows,
+    out_of_order,
+    pack_rows,
+    sort_groups,
+    sort_packed,
+    sortable_floats,
+    sortable_ints,
+    sortable_unsigned,
+)
 
 Array = NDArray[Any]
 _SIGN = np.uint64(1 << 63)
+_FEW = 64
+"""One row in so many out of order is few."""
 
 
 def order_words(columns: Sequence[Column], descending: Sequence[bool]) -> list[Array]:
@@ -44,10 +56,28 @@ def rows_in_order(words: Sequence[Array], gids: Array, starts: Array) -> Array:
     order = np.arange(rows)
     if not words:
         return _sorted(np.zeros(rows, np.uint64), order, gids, starts)
+    if len(words) == 1:
+        return _by_word(words[0], order, gids, starts)
     # Least significant word first; every pass is stable.
     for word in words[:0:-1]:
         order = _sorted(word, order, np.zeros(rows, np.int32), np.array([0, rows], np.int64))
     return _sorted(words[0], order, gids, starts)
+
+
+def _by_word(words: Array, order: Array, gids: Array, starts: Array) -> Array:
+    """Returns the rows by group and word: group by group where few are out of order, else all rows at once."""
+    rows, row_bits = len(words), max(1, len(words) - 1).bit_length()
+    low = words.min() if rows else np.uint64(0)
+    bits = int(words.max() - low).bit_length() if rows else 0
+    few = rows // _FEW
+    groups = len(starts) - 1
+    if bits + row_bits > 64 or out_of_order(frozen(words), frozen(gids), np.zeros(groups, np.uint64), few) <= few:
+        return _sorted(words, order, gids, starts)
+    keys, spare, out = np.empty(rows, np.uint64), np.empty(rows, np.uint64), np.empty(rows, np.int64)
+    pack_rows(frozen(words), low, row_bits, keys)
+    keys = spare if sort_packed(keys, spare, row_bits, bits) else keys
+    group_packed(frozen(keys), row_bits, frozen(gids), starts[:-1].copy(), out)
+    return out
 
 
 def _sorted(words: Array, order: Array, gids: Array, starts: Array) -> Array:

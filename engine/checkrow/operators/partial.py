@@ -125,6 +125,7 @@ class PartialAggregate:
 
     def _fused(self, batch: Batch) -> None:
         masked, survivor = batch.has_nulls(self._columns), Survivor(self._keeper, batch)
+        inputs: dict[str, list[Array]] = {}
         row = 0
         while row < batch.rows:
             plan = self._table.layout
@@ -137,7 +138,9 @@ class PartialAggregate:
                 made = self._driver(masked=masked or careful, unsplit=unsplit, careful=careful)
                 self._drivers[variant] = (made, scalar_arguments(made))
             driver, scalars = self._drivers[variant]
-            given = (*input_arrays(driver, batch), *scalars, *(survivor.flags or ()), *self._table_arguments())
+            if driver.digest not in inputs:
+                inputs[driver.digest] = input_arrays(driver, batch)
+            given = (*inputs[driver.digest], *scalars, *(survivor.flags or ()), *self._table_arguments())
             try:
                 row, status, detail = drive(self._cache, driver, row, batch.rows, given)
             except KernelFailed as failed:

@@ -8,11 +8,12 @@ a partition by itself is never moved row by row.
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 
 from checkrow.compile.cache import DriverCache
 from checkrow.expressions import types
 from checkrow.expressions.bounds import Interval
-from checkrow.expressions.nodes import Node
+from checkrow.expressions.nodes import Node, walk
 from checkrow.operators.arrow import from_arrow
 from checkrow.operators.bad_rows import BadRowKeeper
 from checkrow.operators.batch import Batch
@@ -20,7 +21,7 @@ from checkrow.operators.column import Column, Columns
 from checkrow.operators.exchange import MemoryExchange
 from checkrow.operators.keys import hash_keys
 from checkrow.operators.partial import PartialAggregate
-from checkrow.operators.rows import RowPipeline
+from checkrow.operators.rows import RowPipeline, screened
 from checkrow.operators.scatter import Scatter
 from checkrow.operators.strings import StringTable
 from checkrow.plan.aggregates import PART, Aggregation
@@ -81,7 +82,10 @@ class Preaggregation:
         fused: bool,
     ) -> None:
         self._aggregation = aggregation
+        self._keeper = keeper
         self._bits = bits
+        self._predicates = predicates
+        self._cache = cache
         self._parts = [
             PartialAggregate(predicates, aggregation, number, ranges, tables, cache, keeper, fused=fused)
             for number in range(len(aggregation.parts))
@@ -105,8 +109,7 @@ class Preaggregation:
         if self._moving:
             self._move(batch)
             return
-        for part in self._parts:
-            part.consume(batch)
+        self._into_parts(batch)
         full = any(part.groups > MOST_GROUPS for part in self._parts)
         if self._held is not None:
             self._held.append(batch)
@@ -114,6 +117,24 @@ class Preaggregation:
                 self._decide(self._held, full=full)
         if full and not self._moving:
             self._flush()
+
+    def _into_parts(self, batch: Batch) -> None:
+        """Adds rows to all parts; one that leaves for a kernel's failure is in none."""
+        if len(self._parts) > 1 and self._keeper.keeps:
+            batch = self._screen(batch)
+        bad = self._keeper.count
+        self._parts[0].consume(batch)  # the one that has the aggregators
+        if self._keeper.keeps and self._keeper.count > bad and len(self._parts) > 1:
+            good = self._keeper.good_in(batch)
+            batch = batch if good is None else batch.selected(pa.array(good))
+        for part in self._parts[1:]:
+            part.consume(batch)
+
+    def _screen(self, batch: Batch) -> Batch:
+        """Leaves out the rows on which a kernel fails that some part calls."""
+        nodes = (*self._aggregation.all_keys(), *self._aggregation.arguments())
+        called = tuple(n for n in nodes if any(below.op == "kernel" for below in walk(n)))
+        return screened(batch, self._predicates, called, self._cache, self._keeper)
 
     def _decide(self, held: list[Batch], *, full: bool) -> None:
         self._held = None

@@ -86,6 +86,18 @@ def filtered(batch: Batch, predicates: tuple[Node, ...], cache: DriverCache, kee
     return batch
 
 
+def screened(
+    batch: Batch, predicates: tuple[Node, ...], nodes: tuple[Node, ...], cache: DriverCache, keeper: BadRowKeeper
+) -> Batch:
+    """Returns the rows that meet all conditions and on which no kernel in some nodes fails."""
+    kept = filtered(batch, predicates, cache, keeper)
+    marks = Marks(kept.rows)
+    evaluator = Evaluator(kept.arrow, kernel_caller(cache, kept, keeper, marks))
+    for node in nodes if kept.rows else ():
+        evaluator.array(node)
+    return kept if marks.good is None else kept.selected(pa.array(marks.good))
+
+
 class _Outputs:
     """The arrays a row driver writes: row numbers, and per output its values and, where it may be null, validity."""
 
@@ -123,16 +135,22 @@ def drive_rows(
 ) -> tuple[Array, list[Column]]:  # fmt: skip
     """Runs a row driver over a batch; returns the row numbers that passed and the computed columns."""
     out, survivor, row = _Outputs(outputs, batch.rows, masked=masked), Survivor(keeper, batch), 0
-    driver: Driver = row_driver(predicates, outputs, masked=masked)
+
+    def prepared(driver: Driver) -> tuple[Driver, tuple[object, ...]]:
+        flags = survivor.flags or ()
+        return driver, (*input_arrays(driver, batch), *scalar_arguments(driver), *flags, *out.arguments())
+
+    driver, given = prepared(row_driver(predicates, outputs, masked=masked))
+    careful = False
     while row < batch.rows:
-        given = (*input_arrays(driver, batch), *scalar_arguments(driver), *(survivor.flags or ()), *out.arguments())
         try:
             row, _, _ = drive(cache, driver, row, batch.rows, given)
         except KernelFailed as failed:
             row = survivor.next_row(failed, len(driver.calls))
-            if survivor.flags is not None:
+            if survivor.flags is not None and not careful:  # set in place from then on
+                careful = True
                 out.add_validity()
-                driver = row_driver(predicates, outputs, masked=True, careful=True)
+                driver, given = prepared(row_driver(predicates, outputs, masked=True, careful=True))
     return out.result()
 
 

@@ -117,22 +117,11 @@ def convert(array: pa.Array, field: Field, where: str) -> pa.Array:
     """
     wanted = types.parse_type(field.dtype)
     source = types.type_text(array.type)
-    alike = source == field.dtype or (
-        not source.startswith(types.UNSUPPORTED)
-        and (
-            (types.is_numeric(source) and types.is_numeric(field.dtype))
-            or (types.is_temporal(source) and types.is_temporal(field.dtype))
-        )
-    )
-    clash = SchemaError(
-        f"{where}: column {field.name!r} is {source.removeprefix(types.UNSUPPORTED)} but the dataset has {field.dtype}"
-    )
-    if not alike:
-        raise clash
+    types.refuse_unlike(where, field.name, source, field.dtype)
     try:
         return array.cast(wanted)
     except pa.ArrowInvalid:
-        raise clash from None
+        raise types.type_clash(where, field.name, source, field.dtype) from None
 
 
 def _partition_value(file: DataFile, field: Field, wanted: pa.DataType, rows: int) -> pa.Array:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from checkrow.expressions.expression import render
 from checkrow.expressions.nodes import Node
+from checkrow.kernels.fold import FOLD
 from checkrow.plan.slices import PARTITION_ROWS, Task
 from checkrow.plan.stages import (
     CollectSink,
@@ -51,10 +52,11 @@ def _groups(source: GroupSource) -> list[str]:
     call = source.grouping.call
     order = ", ".join(render(o.node) + (" descending" if o.descending else "") for o in source.grouping.order)
     args = ", ".join([*(render(a) for a in call.args), *(f"{n}={v}" for n, v in call.parameters)])
+    each = "row by row from a new state for each group" if call.kernel.kind == FOLD else "for each group"
     return [
         f"gather the rows of each group from all slices of stage {source.stage}",
         *([f"order them by {order}, nulls last"] if order else ["keep them in the order they were read"]),
-        f"call {call.kernel.kind} kernel {call.kernel.name}({args}) for each group: one compiled loop",
+        f"call {call.kernel.kind} kernel {call.kernel.name}({args}) {each}: one compiled loop",
     ]
 
 

@@ -19,9 +19,12 @@ from checkrow.plan.stages import CollectSink, ParquetSink
 _LEFT_OUT = {"files", "storage_options", "snapshot", "blocks", "control"}
 
 
-def plan_fingerprint(relation: Relation, sink: ParquetSink | CollectSink) -> str:
-    """Returns the identity of what is computed: the tree, its kernels' code, its parameters, its sink."""
-    return _digest([_without(msgspec.to_builtins(relation)), _without(msgspec.to_builtins(sink))])
+def plan_fingerprint(relation: Relation, sink: ParquetSink | CollectSink, *marks: str) -> str:
+    """Returns the identity of what is computed: the tree, its kernels' code, its parameters, its sink.
+
+    `marks` are what else decides the output; a tree that is planned for null instead of failures says so itself.
+    """
+    return _digest([_without(msgspec.to_builtins(relation)), _without(msgspec.to_builtins(sink)), *marks])
 
 
 def inputs_fingerprint(files: tuple[DataFile, ...]) -> str:

@@ -47,6 +47,7 @@ class DaskExecutor:
     def __init__(self, client: distributed.Client) -> None:
         self._client = client
         self._ended: queue.SimpleQueue[Done | None] = queue.SimpleQueue()
+        self._futures: dict[int, distributed.Future] = {}
 
     @property
     def capacity(self) -> int:
@@ -90,15 +91,31 @@ class DaskExecutor:
         except (OSError, RuntimeError) as error:
             raise ClusterError(f"the cluster does not take tasks: {error}") from None
         number = spec.task.number
+        self._futures[number] = future
         future.add_done_callback(lambda f: self._ended.put(_done(number, f)))
 
-    def next_done(self) -> Done | None:
-        """Waits for a task to end, in whatever order; returns None when `wake` was called."""
-        return self._ended.get()
+    def next_done(self, timeout_s: float | None = None) -> Done | None:
+        """Waits for a task to end, in whatever order; returns None when `wake` was called or the time is over."""
+        with contextlib.suppress(queue.Empty):
+            return self._ended.get(timeout=timeout_s)
+        return None
 
     def wake(self) -> None:
         """Lets a waiting `next_done` return; a SimpleQueue may be filled in a signal handler."""
         self._ended.put(None)
+
+    def abandon(self, task: int) -> str:
+        """Gives up a task and kills the worker process that runs it; its nanny starts another."""
+        future = self._futures[task]
+        workers = [w for w, keys in self._client.processing().items() if future.key in {str(k) for k in keys}]
+        future.cancel(force=True)
+        if not workers:
+            return "No worker runs it any more"
+        try:
+            self._client.restart_workers(workers, timeout=30)
+        except (ValueError, TimeoutError) as error:  # a worker without a nanny, or one that does not come back
+            return f"Its worker {workers[0]} could not be restarted ({error}) and goes on"
+        return f"Its worker {workers[0]} was killed and started again"
 
     def close(self) -> None:
         """Nothing to free: the client belongs to whoever made it."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
+import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
 from checkrow.errors import ConfigError
 from checkrow.operators.exchange import ExchangeOutput
 from checkrow.run.task import TaskResult, TaskSpec, run_task
+
+Work = tuple[TaskSpec, Sequence[ExchangeOutput | str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +40,24 @@ class Executor(Protocol):
     def submit(self, spec: TaskSpec, inputs: Sequence[ExchangeOutput | str]) -> None:
         """Starts a task."""
 
-    def next_done(self) -> Done | None:
-        """Waits for a task to end, in whatever order; returns None when `wake` was called."""
+    def next_done(self, timeout_s: float | None = None) -> Done | None:
+        """Waits for a task to end, in whatever order; returns None when `wake` was called or the time is over."""
 
     def wake(self) -> None:
         """Lets a waiting `next_done` return; safe in a signal handler."""
 
+    def abandon(self, task: int) -> str:
+        """Gives up a running task, killing it where that is possible; returns what became of it, as a sentence."""
+
     def close(self) -> None:
-        """Lets running tasks end and frees what the executor made."""
+        """Frees what the executor made; tasks that still run are not waited for."""
+
+
+def _done(work: Work) -> Done:
+    try:
+        return Done(work[0].task.number, run_task(*work), None)
+    except BaseException as error:  # noqa: BLE001  # whatever it is, the driver raises it
+        return Done(work[0].task.number, None, error)
 
 
 class ThreadExecutor:
@@ -60,14 +73,16 @@ class ThreadExecutor:
         wanted = threads if threads is not None else len(os.sched_getaffinity(0))
         if wanted < 1:
             raise ConfigError(f"threads={wanted}; at least 1 is needed")
-        self._threads = wanted
-        self._pool: ThreadPoolExecutor | None = None
+        self._capacity = wanted
+        self._threads: list[threading.Thread] = []
+        self._work: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._ended: queue.SimpleQueue[Done | None] = queue.SimpleQueue()
+        self._running: set[int] = set()
 
     @property
     def capacity(self) -> int:
         """How many tasks may run at once."""
-        return self._threads
+        return self._capacity
 
     @property
     def shares_memory(self) -> bool:
@@ -76,27 +91,45 @@ class ThreadExecutor:
 
     def submit(self, spec: TaskSpec, inputs: Sequence[ExchangeOutput | str]) -> None:
         """Starts a task."""
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="checkrow")
-        future = self._pool.submit(run_task, spec, inputs)
-        number = spec.task.number
+        self._running.add(spec.task.number)
+        self._work.put((spec, inputs))
+        if len(self._threads) < min(self._capacity, len(self._running)):
+            name = f"checkrow-{len(self._threads)}"
+            # Daemons: a kernel that never ends must not keep the process from ending.
+            self._threads.append(threading.Thread(target=self._serve, name=name, daemon=True))
+            self._threads[-1].start()
 
-        def ended(f: Future[TaskResult]) -> None:
-            error = f.exception()
-            self._ended.put(Done(number, None if error else f.result(), error))
+    def _serve(self) -> None:
+        while self._serve_one(self._work.get()):
+            pass  # while it waits, a thread holds neither a task's input nor its result
 
-        future.add_done_callback(ended)
+    def _serve_one(self, work: Work | None) -> bool:
+        if work is None:
+            return False
+        done = _done(work)
+        self._running.discard(done.task)
+        self._ended.put(done)
+        return True
 
-    def next_done(self) -> Done | None:
-        """Waits for a task to end, in whatever order; returns None when `wake` was called."""
-        return self._ended.get()
+    def next_done(self, timeout_s: float | None = None) -> Done | None:
+        """Waits for a task to end, in whatever order; returns None when `wake` was called or the time is over."""
+        with contextlib.suppress(queue.Empty):
+            return self._ended.get(timeout=timeout_s)
+        return None
 
     def wake(self) -> None:
         """Lets a waiting `next_done` return; a SimpleQueue may be filled in a signal handler."""
         self._ended.put(None)
 
+    def abandon(self, task: int) -> str:
+        """Gives up a task; machine code in a thread cannot be stopped."""
+        self._running.discard(task)
+        return "Its thread goes on until this process ends"
+
     def close(self) -> None:
-        """Lets running tasks end and frees the threads."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True)
-            self._pool = None
+        """Frees the threads; one that still runs a task ends after it."""
+        for _ in self._threads:
+            self._work.put(None)
+        for thread in self._threads if not self._running else ():
+            thread.join(timeout=1.0)
+        self._threads = []

@@ -11,9 +11,9 @@ import msgspec
 
 from checkrow.errors import ConfigError
 from checkrow.events import Event
-from checkrow.storage.log import CommitLog, CommitRecord, current, snapshot
+from checkrow.storage.log import OUTPUT, QUARANTINE, CommitLog, CommitRecord, FileEntry, current, snapshot
 from checkrow.storage.parquet import read_row_count
-from checkrow.storage.reveal import locate, roll_forward
+from checkrow.storage.reveal import locate, roll_forward, root_of
 from checkrow.storage.roots import DatasetRoot, read_identity, resolve_root
 from checkrow.storage.runs import RunRecord, read_run
 from checkrow.storage.store import PosixStore, digest_file
@@ -21,11 +21,12 @@ from checkrow.storage.store import PosixStore, digest_file
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What `verify` found: files checked, and a sentence per problem."""
+    """What `verify` found: files checked, those of the quarantine among them, and a sentence per problem."""
 
     snapshot: int
     files: int
     rows: int
+    rows_quarantined: int
     size_bytes: int
     problems: tuple[str, ...]
 
@@ -61,11 +62,23 @@ def read_events(control: Path, run: str) -> tuple[RunRecord, tuple[Event, ...]]:
 
 
 def verify(root: DatasetRoot) -> Verdict:
-    """Compares the current snapshot with what stands in the data root, byte for byte."""
+    """Compares the current snapshot of every output with what stands in its data root, byte for byte."""
     records = roll_forward(root)
-    now = snapshot(records, current(records, CommitLog(root.store).revealed()))
+    number = current(records, CommitLog(root.store).revealed())
+    found = {o: snapshot(records, number, o).files for o in (OUTPUT, QUARANTINE)}
+    problems = [p for output, files in found.items() for p in _problems(root_of(root, output), files)]
+    every = [e for files in found.values() for e in files]
+    return Verdict(
+        snapshot=number, files=len(every), rows=sum(e.rows for e in found[OUTPUT]),
+        rows_quarantined=sum(e.rows for e in found[QUARANTINE]), size_bytes=sum(e.size_bytes for e in every),
+        problems=tuple(problems),
+    )  # fmt: skip
+
+
+def _problems(root: DatasetRoot, files: tuple[FileEntry, ...]) -> list[str]:
+    """Returns a sentence for every file that is not as it was committed, or that no commit put there."""
     problems = []
-    for entry in now.files:
+    for entry in files:
         try:
             path = locate(root, entry)
         except Exception as error:  # noqa: BLE001  # every problem is reported, none ends the check
@@ -78,12 +91,11 @@ def verify(root: DatasetRoot) -> Verdict:
             )
         elif read_row_count(path) != entry.rows:
             problems.append(f"{entry.path} has another number of rows than was committed ({entry.rows})")
-    named = {e.path for e in now.files}
-    problems += [f"{path} is in the data root but in no commit" for path in _files(root.data) if path not in named]
-    return Verdict(
-        snapshot=now.number, files=len(now.files), rows=sum(e.rows for e in now.files),
-        size_bytes=sum(e.size_bytes for e in now.files), problems=tuple(problems),
-    )  # fmt: skip
+    named = {e.path for e in files}
+    return [
+        *problems,
+        *(f"{path} is in the data root but in no commit" for path in _files(root.data) if path not in named),
+    ]
 
 
 def _files(top: Path) -> Iterator[str]:

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from checkrow.errors import InputChanged
-from checkrow.plan.bad_rows import BadRows, planned
-from checkrow.plan.fingerprint import inputs_fingerprint, plan_fingerprint
+from checkrow.errors import ConfigError, InputChanged, ResumeMismatch
+from checkrow.plan.bad_rows import QUARANTINE, BadRows, planned, quarantine_columns
+from checkrow.plan.fingerprint import inputs_fingerprint, plan_fingerprint, recorded
 from checkrow.plan.logical import Relation
 from checkrow.plan.prune import prune
 from checkrow.plan.slices import Task, partition_bits, scan_tasks
@@ -28,6 +28,7 @@ from checkrow.plan.stages import (
     cut,
 )
 from checkrow.storage.parquet import read_row_groups
+from checkrow.storage.runs import RunRecord
 from checkrow.storage.store import check_unchanged, open_input
 
 FUSE_ROWS = 2_000_000
@@ -76,6 +77,11 @@ def physical_plan(
     first = stages[0]
     if not isinstance(first.source, ScanSource):
         raise AssertionError("the first stage scans")
+    keeps = policy.action == QUARANTINE
+    if keeps and isinstance(sink, CollectSink):
+        raise ConfigError("BadRows('quarantine') needs a dataset to commit to; use write_parquet, or BadRows('null')")
+    if keeps:
+        quarantine_columns(first.source.source.schema)
     files, pruned = prune(read_footers(first), first.predicates)
     total = sum(g.rows for f in files for g in f.row_groups) + pruned
     source = msgspec.structs.replace(first.source.source, files=files)
@@ -89,11 +95,22 @@ def physical_plan(
         fused=tuple(rows >= FUSE_ROWS or s.has_kernel() for s in stages),
         rows_total=total,
         rows_pruned=pruned,
-        fingerprint=plan_fingerprint(relation, sink),
+        fingerprint=plan_fingerprint(relation, sink, *([QUARANTINE] if keeps else [])),
         inputs_fingerprint=inputs_fingerprint(files),
         target_bytes=target_bytes,
         bad_rows=policy,
     )
+
+
+def recorded_plan(known: RunRecord) -> PhysicalPlan:
+    """Returns the plan of an unfinished run; raises ResumeMismatch when this version cannot continue it."""
+    try:
+        return msgspec.convert(recorded(known.plan), PhysicalPlan)
+    except msgspec.ValidationError as error:
+        raise ResumeMismatch(
+            f"run {known.run} was planned by another version of checkrow ({error}); choose --recompute "
+            "(recompute=True) to start over"
+        ) from None
 
 
 def options_of(plan: PhysicalPlan) -> dict[str, str | int | float | bool | None]:
@@ -127,13 +144,12 @@ def read_footers(stage: Stage) -> tuple[DataFile, ...]:
 
     def read(file: DataFile) -> DataFile:
         opener = open_source(source.storage_options)
-        groups = read_row_groups(opener(file), file.path, names, names, dtypes)
+        stored = tuple(n for n in names if n not in file.partition)  # a directory's value counts, not the file's column
+        groups = read_row_groups(opener(file), file.path, stored, stored, dtypes)
         known = {n: ColumnRange(v, v) for n, v in file.partition.items() if v is not None and dtypes.get(n) == "string"}
 
         def with_known(group: RowGroup) -> RowGroup:
-            # The directory's value counts, whatever a column of the same name in the file holds.
-            stored = {n: r for n, r in group.ranges.items() if n not in file.partition}
-            return msgspec.structs.replace(group, ranges={**stored, **known})
+            return msgspec.structs.replace(group, ranges={**group.ranges, **known})
 
         return msgspec.structs.replace(file, row_groups=tuple(with_known(g) for g in groups))
 

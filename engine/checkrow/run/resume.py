@@ -9,24 +9,15 @@ import msgspec
 from checkrow.errors import ResumeMismatch
 from checkrow.expressions.nodes import Node, walk
 from checkrow.plan.aggregates import Aggregation, State
-from checkrow.plan.fingerprint import recordable, recorded
+from checkrow.plan.bad_rows import QUARANTINE
+from checkrow.plan.fingerprint import recordable
 from checkrow.plan.groups import Grouping
 from checkrow.plan.stages import Exchanged, ExchangeSink, ParquetSink, ScanSource, ScatterSink, Stage
-from checkrow.run.physical import PhysicalPlan
+from checkrow.run.physical import PhysicalPlan, recorded_plan
 from checkrow.run.stage import stage_name
 from checkrow.storage.runs import RunRecord
 
 _START_OVER = "choose --recompute (recompute=True) to start over"
-
-
-def recorded_plan(known: RunRecord) -> PhysicalPlan:
-    """Returns the plan of an unfinished run; raises ResumeMismatch when this version cannot continue it."""
-    try:
-        return msgspec.convert(recorded(known.plan), PhysicalPlan)
-    except msgspec.ValidationError as error:
-        raise ResumeMismatch(
-            f"run {known.run} was planned by another version of checkrow ({error}); {_START_OVER}"
-        ) from None
 
 
 def added_inputs(known: RunRecord, plan: PhysicalPlan) -> int:
@@ -81,6 +72,8 @@ def _misfit(old: PhysicalPlan, new: PhysicalPlan) -> str:
     """
     if [_kind(s) for s in old.stages] != [_kind(s) for s in new.stages]:
         return "it has other stages"
+    if (old.bad_rows.action == QUARANTINE) != (new.bad_rows.action == QUARANTINE):
+        return "rows on which kernels fail have another fate now (bad_rows)"
     for before, now in zip(old.stages, new.stages, strict=True):
         a, b = _meaning(before), _meaning(now)
         other = next((name for name in {**a, **b} if a.get(name) != b.get(name)), None)
@@ -155,6 +148,8 @@ def difference(known: RunRecord, plan: PhysicalPlan) -> str:
         what.append("a kernel's code changed")
     if before.stages[-1].sink != plan.stages[-1].sink:
         what.append("the output changed")
+    if before.bad_rows.action != plan.bad_rows.action:
+        what.append(f"bad rows were to be '{before.bad_rows.action}' and are to be '{plan.bad_rows.action}'")
     if not what:
         what.append("filters, columns or parameters changed")
     return (

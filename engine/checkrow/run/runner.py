@@ -16,22 +16,24 @@ import msgspec
 import pyarrow as pa
 
 from checkrow.clock import Clock, SystemClock
-from checkrow.errors import ConfigError, ResumeMismatch, RunInterrupted, TaskError
+from checkrow.errors import ConfigError, ResumeMismatch, RunInterrupted, TaskError, TaskTimeout
 from checkrow.events import Event, Listener, RunFinished, RunStarted, to_all
 from checkrow.expressions import types
-from checkrow.plan.bad_rows import BadRows
+from checkrow.plan.bad_rows import QUARANTINE as QUARANTINED
+from checkrow.plan.bad_rows import BadRows, quarantine_columns
 from checkrow.plan.fingerprint import recordable
-from checkrow.plan.stages import CollectSink, ParquetSink
+from checkrow.plan.stages import CollectSink, ParquetSink, ScanSource
 from checkrow.run.executor import Executor
 from checkrow.run.instance import Instance, token_of
 from checkrow.run.interrupt import Interrupts, kept_back
 from checkrow.run.lifecycle import Status, advance
-from checkrow.run.physical import PhysicalPlan, options_of, with_options
-from checkrow.run.resume import added_inputs, difference, recorded_plan, with_new_code
+from checkrow.run.physical import PhysicalPlan, options_of, recorded_plan, with_options
+from checkrow.run.resume import added_inputs, difference, with_new_code
 from checkrow.run.stage import CHECKPOINT_INTERVAL_S, Driving, StageOutcome
 from checkrow.run.stages import drive_stages
 from checkrow.storage.log import (
     OUTPUT,
+    QUARANTINE,
     CommitLog,
     CommitRecord,
     FileEntry,
@@ -46,7 +48,14 @@ from checkrow.storage.manifest import (
     StagedOutput,
 )
 from checkrow.storage.reveal import locate, roll_forward
-from checkrow.storage.roots import DatasetRoot, Identity, ensure_identity, require_exchange, resolve_root
+from checkrow.storage.roots import (
+    DatasetRoot,
+    Identity,
+    ensure_identity,
+    refuse_foreign_quarantine,
+    require_exchange,
+    resolve_root,
+)
 from checkrow.storage.runs import RunRecord, create_run, find_run, lock_instance
 from checkrow.storage.store import PosixStore
 
@@ -70,6 +79,7 @@ class RunOptions:
     recompute: bool = False
     force: bool = False
     bad_rows: BadRows | None = None
+    task_timeout_s: float | None = None
     listener: Listener = field(default=lambda _: None)
     clock: Clock = field(default_factory=SystemClock)
     new_id: Callable[[], str] = random_id
@@ -118,7 +128,7 @@ def _collect(
         interrupts=interrupts, workspace=workspace, recorded=False,
         checkpoint_interval_s=options.checkpoint_interval_s if workspace else 1e18,
         bad_rows=plan.bad_rows, rows_read=plan.rows_total - plan.rows_pruned,
-        limit=sink.limit if isinstance(sink, CollectSink) else None,
+        limit=sink.limit if isinstance(sink, CollectSink) else None, task_timeout_s=options.task_timeout_s,
     )  # fmt: skip
     started = options.clock.monotonic_s()
     driving.listener(RunStarted(run=run, job="", stages=len(plan.stages), resumed=False))
@@ -208,7 +218,9 @@ class _Writing:
         """Refuses before any work what the commit would refuse after it."""
         schema = encode_schema(types.arrow_schema(self._plan.stages[-1].output_schema()))
         refuse_conflict(records, self._sink.mode, len(records), schema, instance_id)
-        swaps = self._sink.mode == "replace" or bool(superseded(records, instance_id))
+        if self._plan.bad_rows.action == QUARANTINED:
+            refuse_foreign_quarantine(self._root, known=any(QUARANTINE in r.outputs for r in records))
+        swaps = self._sink.mode == "replace" or any(superseded(records, instance_id, o) for o in (OUTPUT, QUARANTINE))
         if swaps and self._root.data.is_dir():
             require_exchange(self._root)
 
@@ -254,6 +266,7 @@ class _Writing:
                 checkpoint_interval_s=self._options.checkpoint_interval_s,
                 # Limits are those of this call: they identify nothing, and may be raised for a run that broke them.
                 bad_rows=self._plan.bad_rows, rows_read=plan.rows_total - plan.rows_pruned,
+                instance=record.instance, source_options=options_of(plan), task_timeout_s=self._options.task_timeout_s,
             )  # fmt: skip
             listener(RunStarted(run=record.run, job=record.job, stages=len(plan.stages), resumed=resumed))
             try:
@@ -262,7 +275,7 @@ class _Writing:
                 self._status = advance(self._status, Status.COMMITTING)
                 commit = self._commit(record, plan, outcome)
                 roll_forward(self._root)
-            except RunInterrupted as stop:
+            except (RunInterrupted, TaskTimeout) as stop:
                 self._end(record.run, Status.INTERRUPTED, 0, str(stop), listener)
                 raise
             except Exception as error:
@@ -282,24 +295,30 @@ class _Writing:
 
     def _commit(self, run: RunRecord, plan: PhysicalPlan, outcome: StageOutcome) -> CommitRecord:
         files = [f for number in sorted(outcome.results) for f in outcome.results[number].files]
-        for f in files:
-            if not self._store.path(f.staged).is_file() and not (self._root.data / f.path).is_file():
+        bad = outcome.found_bad()
+        for root, f in (*((self._root, f) for f in files), *((self._root.quarantine, f) for f in bad.quarantine)):
+            if not self._store.path(f.staged).is_file() and not (root.data / f.path).is_file():
                 raise TaskError(f"the staged file {f.staged} vanished before the commit; run the same command again")
         accounts = [r.accounting for r in outcome.results.values()]
         accounting = Accounting(
             rows_in=sum(a.rows_in for a in accounts), rows_out=sum(a.rows_out for a in accounts),
             rows_filtered=sum(a.rows_filtered for a in accounts), rows_nulled=sum(a.rows_nulled for a in accounts),
+            rows_quarantined=sum(a.rows_quarantined for a in accounts),
         )  # fmt: skip
         schema = encode_schema(types.arrow_schema(plan.stages[-1].output_schema()))
         committed_at = self._options.clock.now().isoformat()
 
         def make(number: int, previous: str) -> CommitRecord:
-            removes = self._removes(CommitLog(self._store).read()[: number - 1], run.instance)
+            records = CommitLog(self._store).read()[: number - 1]
+            outputs = {OUTPUT: _change(files, self._removes(records, run.instance, OUTPUT), schema)}
+            gone = self._removes(records, run.instance, QUARANTINE)
+            if bad.quarantine or gone:
+                outputs[QUARANTINE] = _change(bad.quarantine, gone, _quarantine_schema(records, plan))
             return CommitRecord(
                 number=number, previous_sha256=previous, dataset=self._dataset, token=run.token, instance=run.instance,
                 generation=run.generation, part=0, run=run.run, job=run.job, fingerprint=run.fingerprint,
                 inputs_fingerprint=run.inputs_fingerprint, mode=self._sink.mode, read_version=run.read_version,
-                outputs={OUTPUT: self._change(files, removes, schema)}, staged={f.path: f.staged for f in files},
+                outputs=outputs, staged={f.path: f.staged for f in (*files, *bad.quarantine)},
                 accounting=accounting, rows_pruned=plan.rows_pruned, committed_at=committed_at,
             )  # fmt: skip
 
@@ -308,18 +327,11 @@ class _Writing:
 
         return CommitLog(self._store).append(make, run.token, check)
 
-    def _removes(self, records: tuple[CommitRecord, ...], instance_id: str) -> tuple[str, ...]:
-        """Returns the files that go: all, or those of earlier generations."""
+    def _removes(self, records: tuple[CommitRecord, ...], instance_id: str, output: str) -> tuple[str, ...]:
+        """Returns the files of an output that go: all, or those of earlier generations."""
         if self._sink.mode == "replace":
-            return tuple(f.path for f in snapshot(records, len(records)).files)
-        return superseded(records, instance_id)
-
-    def _change(self, files: Sequence[StagedOutput], removes: tuple[str, ...], schema: str) -> OutputChange:
-        adds = tuple(
-            FileEntry(path=f.path, rows=f.rows, size_bytes=f.size_bytes, sha256=f.sha256, partition=f.partition)
-            for f in files
-        )
-        return OutputChange(adds=adds, removes=removes, schema=schema, rows=sum(f.rows for f in files))
+            return tuple(f.path for f in snapshot(records, len(records), output).files)
+        return superseded(records, instance_id, output)
 
     def _sweep(self, run: str) -> None:
         """Removes what only an unfinished run needs."""
@@ -345,6 +357,25 @@ class _Writing:
         self._status = advance(self._status, status)
         seconds = round(self._options.clock.monotonic_s() - self._started, 6)
         (listener or self._listen)(RunFinished(run=run, status=status, rows_out=rows, seconds=seconds, message=message))
+
+
+def _change(files: Sequence[StagedOutput], removes: tuple[str, ...], schema: str) -> OutputChange:
+    adds = tuple(
+        FileEntry(path=f.path, rows=f.rows, size_bytes=f.size_bytes, sha256=f.sha256, partition=f.partition)
+        for f in files
+    )
+    return OutputChange(adds=adds, removes=removes, schema=schema, rows=sum(f.rows for f in files))
+
+
+def _quarantine_schema(records: tuple[CommitRecord, ...], plan: PhysicalPlan) -> str:
+    """Returns the columns of a quarantine after this plan's rows: theirs, then what rows of other sources have."""
+    first = plan.stages[0].source
+    if not isinstance(first, ScanSource):
+        raise AssertionError("the first stage scans")
+    ours = types.arrow_schema(quarantine_columns(first.source.schema))
+    before = snapshot(records, len(records), QUARANTINE)
+    others = [f for f in before.arrow_schema() if f.name not in ours.names] if before.schema else []
+    return encode_schema(pa.schema([*ours, *others]))
 
 
 def _finished(driving: Driving, status: Status, rows: int, seconds: float) -> None:

@@ -11,9 +11,9 @@ from checkrow.operators.exchange import ExchangeOutput, FileExchange
 from checkrow.plan.slices import Task, partition_tasks
 from checkrow.plan.stages import Exchanged, Stage
 from checkrow.run.physical import PhysicalPlan
-from checkrow.run.stage import Driving, StageDriver, StageOutcome, tasks_from_json, tasks_to_json
+from checkrow.run.stage import Driving, FoundBad, StageDriver, StageOutcome, tasks_from_json, tasks_to_json
 from checkrow.storage.manifest import TaskManifest, newest_generations, read_manifests, why_invalid
-from checkrow.storage.runs import put_stage
+from checkrow.storage.runs import StageRecord, find_stage, put_stage
 from checkrow.storage.store import PosixStore
 
 
@@ -25,15 +25,17 @@ def drive_stages(driving: Driving, plan: PhysicalPlan, store: PosixStore | None)
         return finished
     for stage in plan.stages:
         last = stage.number == len(plan.stages) - 1
-        tasks = plan.tasks if stage.number == 0 else _later_tasks(driving, plan, stage, inputs, store)
+        tasks, before = plan.tasks, FoundBad()
+        if stage.number:
+            tasks, before = _begun(driving, stage, _later_tasks(plan, stage, inputs), outcome.found_bad(), store)
         known, generations = _known(driving, stage, tasks, store)
         driver = StageDriver(
             replace(driving, limit=driving.limit if last else None), stage, tasks, plan.bits[stage.number],
-            fused=plan.fused[stage.number], known=known, generations=generations,
+            fused=plan.fused[stage.number], known=known, generations=generations, before=before,
         )  # fmt: skip
         outcome = driver.run(inputs)
-        if isinstance(stage.source, Exchanged):
-            _conserved(stage, inputs, outcome, driving.limit if last else None)
+        if driving.limit is None or not last:
+            _conserved(stage, tasks, inputs, outcome)
         if not last:
             inputs = outcome.exchanges()
     return outcome
@@ -42,21 +44,47 @@ def drive_stages(driving: Driving, plan: PhysicalPlan, store: PosixStore | None)
 def _last_stage_done(driving: Driving, plan: PhysicalPlan, store: PosixStore) -> StageOutcome | None:
     """Returns the outcome of the last stage when every task of it has a valid manifest, so that nothing runs."""
     number = len(plan.stages) - 1
-    recorded = store.list(f"runs/{driving.run}/stages")
-    if number == 0 or f"runs/{driving.run}/stages/{number}.json" not in recorded:
+    record = find_stage(store, driving.run, number)
+    if record is None:
         return None
-    tasks = tasks_from_json(put_stage(store, driving.run, number, []))
+    tasks = tasks_from_json(record.tasks)
     known, _ = _known(driving, plan.stages[number], tasks, store)
     if len(known) < len(tasks):
         return None
-    driver = StageDriver(driving, plan.stages[number], tasks, 0, fused=False, known=known, generations={})
+    before = FoundBad(rows=record.rows_bad, quarantine=record.quarantine)
+    if not _in_place(store, before):
+        return None
+    driver = StageDriver(
+        driving, plan.stages[number], tasks, 0, fused=False, known=known, generations={}, before=before
+    )
     return driver.run([])
 
 
-def _later_tasks(
-    driving: Driving, plan: PhysicalPlan, stage: Stage, inputs: Sequence[ExchangeOutput | str], store: PosixStore | None
-) -> tuple[Task, ...]:
-    """Returns a later stage's tasks from the sizes that reached its exchange; recorded before they are used."""
+def _begun(
+    driving: Driving, stage: Stage, tasks: tuple[Task, ...], before: FoundBad, store: PosixStore | None
+) -> tuple[tuple[Task, ...], FoundBad]:
+    """Records a later stage before it begins: its tasks, and what was found bad until then; returns what counts.
+
+    From then on the earlier stages' quarantined files are settled, whatever a resume has to do over; unless one of them
+    was removed by hand: then those of the tasks that were done over take their place.
+    """
+    if store is None:
+        return tasks, before
+    record = StageRecord(
+        run=driving.run, stage=stage.number, tasks=tasks_to_json(tasks), rows_bad=before.rows,
+        quarantine=before.quarantine,
+    )  # fmt: skip
+    counts = put_stage(store, record)
+    settled = FoundBad(rows=counts.rows_bad, quarantine=counts.quarantine)
+    return tasks_from_json(counts.tasks), settled if _in_place(store, settled) else before
+
+
+def _in_place(store: PosixStore, found: FoundBad) -> bool:
+    return all(store.path(f.staged).is_file() for f in found.quarantine)
+
+
+def _later_tasks(plan: PhysicalPlan, stage: Stage, inputs: Sequence[ExchangeOutput | str]) -> tuple[Task, ...]:
+    """Returns a later stage's tasks from the sizes that reached its exchange."""
     if not isinstance(stage.source, Exchanged):
         raise AssertionError("the first stage's tasks are in the plan")
     partitions = 1 << plan.bits[stage.source.stage]
@@ -65,10 +93,7 @@ def _later_tasks(
         for p, (size, count) in enumerate(zip(opened.partition_bytes, opened.partition_rows, strict=True)):
             sizes[p] += size
             rows[p] += count
-    tasks = partition_tasks(sizes, rows, plan.target_bytes)
-    if store is None:
-        return tasks
-    return tasks_from_json(put_stage(store, driving.run, stage.number, tasks_to_json(tasks)))
+    return partition_tasks(sizes, rows, plan.target_bytes)
 
 
 def _opened(inputs: Sequence[ExchangeOutput | str]) -> Iterator[ExchangeOutput]:
@@ -95,13 +120,17 @@ def _known(
     return valid, {n: written[n] + 1 for n in numbers & set(written) if n not in valid}
 
 
-def _conserved(stage: Stage, inputs: Sequence[ExchangeOutput | str], outcome: StageOutcome, limit: int | None) -> None:
-    """Raises TaskError when an exchange lost or doubled rows."""
-    if limit is not None:
-        return
-    sent = sum(sum(o.partition_rows) for o in _opened(inputs))
-    received = sum(r.accounting.rows_in for r in outcome.results.values())
+def _conserved(
+    stage: Stage, tasks: Sequence[Task], inputs: Sequence[ExchangeOutput | str], outcome: StageOutcome
+) -> None:
+    """Raises TaskError when rows were lost or doubled: between files, or an exchange, and a stage, or within it."""
+    accounts = [r.accounting for r in outcome.results.values()]
+    received = sum(a.rows_in for a in accounts)
+    if isinstance(stage.source, Exchanged):
+        sent, what = sum(sum(o.partition_rows) for o in _opened(inputs)), "the exchange before it sent"
+    else:
+        sent, what = sum(t.rows for t in tasks), "its files hold"
     if sent != received:
-        raise TaskError(
-            f"the exchange before stage {stage.number} sent {sent} rows but {received} arrived; nothing was committed"
-        )
+        raise TaskError(f"stage {stage.number} read {received} rows but {what} {sent}; nothing was committed")
+    if any(a.rows_filtered < 0 for a in accounts):
+        raise TaskError(f"stage {stage.number} gave more rows than it was given; nothing was committed")

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from checkrow.compile.cache import driver_cache
 from checkrow.errors import TaskError
 from checkrow.expressions import types
-from checkrow.expressions.nodes import columns_of
+from checkrow.expressions.nodes import Node, columns_of
 from checkrow.operators.arrow import from_arrow, to_batch
 from checkrow.operators.bad_rows import BadRowKeeper
 from checkrow.operators.batch import ROWS, Batch, Origin
@@ -30,6 +31,7 @@ from checkrow.operators.scan import SliceReader, slice_ranges
 from checkrow.operators.scatter import Scatter
 from checkrow.operators.strings import StringTable
 from checkrow.plan.bad_rows import FAIL
+from checkrow.plan.groups import ORIGIN, origin_of
 from checkrow.plan.slices import Piece, Task
 from checkrow.plan.source import DataFile
 from checkrow.plan.stages import (
@@ -45,15 +47,20 @@ from checkrow.plan.stages import (
 )
 from checkrow.run.decoder import decodes_itself
 from checkrow.run.physical import open_source
+from checkrow.run.quarantine import quarantine_of
 from checkrow.storage.manifest import Accounting, ExchangeFile, StagedOutput, TaskManifest, put_manifest
 from checkrow.storage.store import PosixStore
+
+Combine = Callable[[Sequence[Columns]], Iterable[Columns]]
+"""Makes the rows of a partition from its parts, slice by slice."""
 
 
 class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A task as plain data. `control` is where results are staged and recorded; without it nothing is durable.
 
     `durable` asks for the exchange as a file with a manifest; output files always are. `recorded` is false where there
-    is a workspace but no dataset, as for `collect` on a cluster.
+    is a workspace but no dataset, as for `collect` on a cluster. `source_options` open source files once more, where a
+    later stage has to tell which rows failed.
     """
 
     run: str
@@ -70,13 +77,24 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     durable: bool = False
     recorded: bool = True
     bad_rows: str = FAIL
+    instance: str = ""
+    source_options: dict[str, str | int | float | bool | None] = {}
+
+    def staging(self) -> str:
+        """Returns the key below which this attempt stages its files."""
+        return f"runs/{self.run}/staging/{self.stage.number:03d}-{self.task.number:06d}-{self.attempt}"
+
+    def file_name(self, kind: str) -> str:
+        """Returns the stem of the names of this task's files; unique to the run."""
+        return f"{kind}-{self.run[:8]}-{self.stage.number:03d}-{self.task.number:06d}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResult:
     """What a task left: exactly one of exchange (in memory, or the path of its file), staged files, batches.
 
-    `failures` tells of the first rows on which kernels failed and that did not end the run.
+    `quarantine` are staged files of rows that left, `failures` tells of the first rows on which kernels failed and
+    that did not end the run.
     """
 
     stage: int
@@ -89,6 +107,7 @@ class TaskResult:
     files: tuple[StagedOutput, ...] = ()
     batches: tuple[pa.RecordBatch, ...] = ()
     durable: bool = False
+    quarantine: tuple[StagedOutput, ...] = ()
     failures: tuple[str, ...] = ()
 
 
@@ -137,40 +156,58 @@ class _Work:
         )  # fmt: skip
         for batch in batches:
             slice_.consume(batch)
-        self.rows_filtered = self.rows_in - self.rows_merged_away - slice_.rows_kept
+        self._count(slice_.rows_kept)
         return slice_.finish()
 
     def scattered(self, sink: ScatterSink) -> MemoryExchange:
         """Scatters the slice's rows by key, with the columns the next stage's kernel needs."""
         stage, columns = self.spec.stage, sink.grouping.columns()
+        tracks = self.keeper.keeps and isinstance(stage.source, ScanSource)
+        if tracks:
+            columns = (*columns, (ORIGIN, Node("col", name=ORIGIN, dtype="int64")))
         pipeline = RowPipeline(stage.predicates, columns, driver_cache(), self.keeper, fused=self.spec.fused)
         names, dtypes = tuple(n for n, _ in columns), tuple(node.dtype for _, node in columns)
         rows = Scatter(len(sink.grouping.keys), self.spec.bits)
         for batch in self._batches(()):
-            arrow = pipeline.run(batch)
+            arrow = pipeline.run(self._tracked(batch) if tracks else batch)
             kept = tuple(from_arrow(arrow.column(j), d) for j, d in enumerate(dtypes))
             rows.add(Columns(names, kept, arrow.num_rows))
         output = rows.finish(names, dtypes)
-        self.rows_filtered = self.rows_in - self.rows_merged_away - output.columns.rows
+        self._count(output.columns.rows)
         return output
+
+    def _tracked(self, batch: Batch) -> Batch:
+        """Returns the rows read last with a column that says where each was read."""
+        first = origin_of(self.spec.task.number, self.rows_in - batch.rows)
+        return batch.numbered(ORIGIN, np.arange(first, first + batch.rows))
+
+    def _count(self, rows_kept: int) -> None:
+        """Notes what became of the rows that did not get through: they were filtered, or have left as bad."""
+        bad = self.keeper.count if self.keeper.keeps else 0
+        self.rows_filtered = self.rows_in - self.rows_merged_away - rows_kept - bad
+
+    def _accounting(self, rows_out: int) -> Accounting:
+        bad = self.keeper.count
+        return Accounting(
+            rows_in=self.rows_in, rows_out=rows_out, rows_filtered=self.rows_filtered,
+            rows_nulled=0 if self.keeper.keeps else bad, rows_quarantined=bad if self.keeper.keeps else 0,
+        )  # fmt: skip
 
     def exchange(self, output: MemoryExchange, started: float) -> TaskResult:
         """Keeps or persists what goes to the next stage."""
         stage, task = self.spec.stage, self.spec.task
-        accounting = Accounting(
-            rows_in=self.rows_in, rows_out=output.columns.rows, rows_filtered=self.rows_filtered,
-            rows_nulled=self.keeper.count,
-        )  # fmt: skip
+        accounting, quarantine = self._accounting(output.columns.rows), self._quarantine()
         seconds = time.perf_counter() - started
         if not self.spec.durable:
             return TaskResult(
                 stage=stage.number, task=task.number, accounting=accounting, seconds=seconds,
-                size_bytes=output.columns.size_bytes, exchange=output, failures=self.keeper.first(),
+                size_bytes=output.columns.size_bytes, exchange=output, quarantine=quarantine,
+                failures=self.keeper.first(),
             )  # fmt: skip
-        path = persist_exchange(self.spec, output, accounting, seconds)
+        path = persist_exchange(self.spec, output, accounting, seconds, quarantine)
         return TaskResult(
             stage=stage.number, task=task.number, accounting=accounting, seconds=time.perf_counter() - started,
-            size_bytes=output.columns.size_bytes, exchange_path=path, durable=True,
+            size_bytes=output.columns.size_bytes, exchange_path=path, durable=True, quarantine=quarantine,
             failures=self.keeper.first(),
         )  # fmt: skip
 
@@ -179,20 +216,18 @@ class _Work:
         spec = self.spec
         if spec.control is None:
             raise TaskError("a writing task needs a control root")
-        prefix = f"runs/{spec.run}/staging/{spec.stage.number:03d}-{spec.task.number:06d}-{spec.attempt}"
-        name = f"part-{spec.run[:8]}-{spec.stage.number:03d}-{spec.task.number:06d}"
-        staged = StagedFiles(
-            PosixStore(Path(spec.control)), prefix, name, sink, spec.stage.output_schema(), spec.dataset
-        )
+        store, schema = PosixStore(Path(spec.control)), spec.stage.output_schema()
+        staged = StagedFiles(store, spec.staging(), spec.file_name("part"), sink, schema, spec.dataset)
         for batch in self._rows():
             staged.write(batch)
-        files = staged.finish()
-        accounting = self._row_wise(staged.rows)
-        manifest = record_manifest(spec, accounting, time.perf_counter() - started, files=files)
+        files, quarantine = staged.finish(), self._quarantine()
+        self._count(staged.rows)
+        seconds = time.perf_counter() - started
+        manifest = record_manifest(spec, self._accounting(staged.rows), seconds, files=files, quarantine=quarantine)
         return TaskResult(
             stage=spec.stage.number, task=spec.task.number, accounting=manifest.accounting,
             seconds=time.perf_counter() - started, size_bytes=sum(f.size_bytes for f in manifest.files),
-            files=manifest.files, durable=True, failures=self.keeper.first(),
+            files=manifest.files, durable=True, quarantine=manifest.quarantine, failures=self.keeper.first(),
         )  # fmt: skip
 
     def collect(self, sink: CollectSink, started: float) -> TaskResult:
@@ -206,16 +241,29 @@ class _Work:
                 break
             batches.append(batch)
             rows += batch.num_rows
+        self._count(rows)
         return TaskResult(
-            stage=self.spec.stage.number, task=self.spec.task.number, accounting=self._row_wise(rows),
+            stage=self.spec.stage.number, task=self.spec.task.number, accounting=self._accounting(rows),
             seconds=time.perf_counter() - started, size_bytes=sum(b.nbytes for b in batches), batches=tuple(batches),
             failures=self.keeper.first(),
         )  # fmt: skip
 
-    def _row_wise(self, rows_out: int) -> Accounting:
-        filtered = self.rows_in - self.rows_merged_away - rows_out
-        nulled = self.keeper.count
-        return Accounting(rows_in=self.rows_in, rows_out=rows_out, rows_filtered=filtered, rows_nulled=nulled)
+    def _quarantine(self) -> tuple[StagedOutput, ...]:
+        """Stages the rows that left because a kernel failed on them."""
+        spec = self.spec
+        if not self.keeper.keeps or not self.keeper.count:
+            return ()
+        if spec.control is None:
+            raise TaskError("a quarantine needs a control root")
+        store = PosixStore(Path(spec.control))
+        rows = quarantine_of(spec.stage, spec.source_options, store, run=spec.run, instance=spec.instance)
+        prefix, sink = f"{spec.staging()}/quarantine", ParquetSink(url="")
+        staged = StagedFiles(store, prefix, spec.file_name("rows"), sink, rows.schema, spec.dataset)
+        for batch in rows.batches(self.keeper.rows):
+            staged.write(batch)
+        if staged.rows != self.keeper.count:
+            raise TaskError(f"{self.keeper.count} rows failed but {staged.rows} reached the quarantine")
+        return staged.finish()
 
     # -- sources ------------------------------------------------------------------------------------------------------
 
@@ -259,19 +307,31 @@ class _Work:
             self.rows_in += rows
             self.rows_merged_away += rows
             first = 0
-            for columns in combine(parts):
+            for columns in self._combined(combine, parts):
                 self.rows_merged_away -= columns.rows
                 whole = to_batch(columns, schema)
                 for start in range(0, whole.num_rows, ROWS):
-                    yield Batch(
+                    batch = Batch(
                         whole.slice(start, ROWS), self.tables, dtypes, Origin(f"partition {number}"), first + start
                     )
+                    yield batch
+                    self.keeper.tell(batch)
                 first += whole.num_rows
 
+    def _combined(self, combine: Combine, parts: Sequence[Columns]) -> Iterator[Columns]:
+        """Yields the rows of a partition; groups that leave as bad are not merged away."""
+        pieces = iter(combine(parts))
+        while True:
+            bad = self.keeper.count
+            columns = next(pieces, None)
+            if self.keeper.keeps:
+                self.rows_merged_away -= self.keeper.count - bad
+            if columns is None:
+                return
+            yield columns
 
-def _combiner(
-    source: MergeSource | GroupSource, keeper: BadRowKeeper
-) -> Callable[[Sequence[Columns]], Iterable[Columns]]:
+
+def _combiner(source: MergeSource | GroupSource, keeper: BadRowKeeper) -> Combine:
     """Returns what makes the rows of a partition from its parts, slice by slice."""
     if isinstance(source, GroupSource):
         return GroupCaller(source.grouping, driver_cache(), keeper).run
@@ -289,7 +349,10 @@ def _coded(stage: Stage) -> tuple[str, ...]:
     return tuple(f.name for f in stage.source.columns if f.name in wanted and types.is_text(f.dtype))
 
 
-def persist_exchange(spec: TaskSpec, output: MemoryExchange, accounting: Accounting, seconds: float) -> str:
+def persist_exchange(
+    spec: TaskSpec, output: MemoryExchange, accounting: Accounting, seconds: float,
+    quarantine: tuple[StagedOutput, ...],
+) -> str:  # fmt: skip
     """Writes an exchange output as a durable file, records it, and returns the path of the file that counts."""
     if spec.control is None:
         raise TaskError("a durable exchange needs a place to stand")
@@ -300,7 +363,7 @@ def persist_exchange(spec: TaskSpec, output: MemoryExchange, accounting: Account
     file = ExchangeFile(staged=key, size_bytes=staged.size_bytes, sha256=staged.sha256, rows=output.columns.rows)
     if not spec.recorded:
         return str(store.path(key))
-    manifest = record_manifest(spec, accounting, seconds, exchange=file)
+    manifest = record_manifest(spec, accounting, seconds, exchange=file, quarantine=quarantine)
     counted = manifest.exchange
     if counted is None:
         raise TaskError(f"the manifest of stage {spec.stage.number} task {spec.task.number} names no exchange file")
@@ -314,13 +377,15 @@ def record_manifest(
     *,
     files: tuple[StagedOutput, ...] = (),
     exchange: ExchangeFile | None = None,
+    quarantine: tuple[StagedOutput, ...] = (),
 ) -> TaskManifest:
     """Records that a task is complete; returns the manifest that counts."""
     store = PosixStore(Path(spec.control or ""))
     manifest = TaskManifest(
         dataset=spec.dataset, run=spec.run, stage=spec.stage.number, task=spec.task.number, attempt=spec.attempt,
         generation=spec.generation, slice_id=spec.slice_id, fingerprint=spec.fingerprint, files=files,
-        exchange=exchange, accounting=accounting, seconds=round(seconds, 6), host=platform.node(), pid=os.getpid(),
+        exchange=exchange, quarantine=quarantine, accounting=accounting, seconds=round(seconds, 6),
+        host=platform.node(), pid=os.getpid(),
     )  # fmt: skip
     return put_manifest(store, manifest)
 

@@ -18,7 +18,9 @@ from checkrow.storage.manifest import Accounting
 from checkrow.storage.store import Outcome, PosixStore
 
 OUTPUT = "data"
-"""Name of the only output of a run that writes one dataset."""
+"""Name of the dataset among the outputs of a run that writes one."""
+QUARANTINE = "quarantine"
+"""Name of the output that holds the rows on which kernels failed."""
 _ATTEMPTS = 20
 
 
@@ -182,12 +184,11 @@ def record_key(number: int) -> str:
     return f"log/{number:020d}.json"
 
 
-def snapshot(records: tuple[CommitRecord, ...], number: int) -> Snapshot:
-    """Returns the dataset as it is after `number` records."""
+def snapshot(records: tuple[CommitRecord, ...], number: int, output: str = OUTPUT) -> Snapshot:
+    """Returns an output as it is after `number` records; without a schema if none of them touched it."""
     files: dict[str, FileEntry] = {}
     schema = ""
-    for record in records[:number]:
-        change = record.outputs[OUTPUT]
+    for change in (r.outputs[output] for r in records[:number] if output in r.outputs):
         for path in change.removes:
             files.pop(path, None)
         files |= {entry.path: entry for entry in change.adds}
@@ -203,13 +204,14 @@ def current(records: tuple[CommitRecord, ...], revealed: set[int]) -> int:
     return number
 
 
-def superseded(records: tuple[CommitRecord, ...], instance: str) -> tuple[str, ...]:
-    """Returns the files that earlier generations of an instance added and that the dataset still has.
+def superseded(records: tuple[CommitRecord, ...], instance: str, output: str = OUTPUT) -> tuple[str, ...]:
+    """Returns the files that earlier generations of an instance added to an output and that it still has.
 
     Every record of the instance is of an earlier generation: one of this generation ends the attempt to commit it.
     """
-    added = {e.path for r in records if r.instance == instance for e in r.outputs[OUTPUT].adds}
-    return tuple(f.path for f in snapshot(records, len(records)).files if f.path in added)
+    changes = (r.outputs[output] for r in records if r.instance == instance and output in r.outputs)
+    added = {e.path for change in changes for e in change.adds}
+    return tuple(f.path for f in snapshot(records, len(records), output).files if f.path in added)
 
 
 def refuse_conflict(

@@ -14,13 +14,20 @@ from checkrow.storage.store import Outcome, PosixStore, digest_file
 class Accounting(msgspec.Struct, frozen=True, kw_only=True):
     """Where a task's rows went: in = out + filtered for row-wise work; pruned rows were never read.
 
-    `rows_nulled` are rows on which a kernel failed and null stands in for its result; they are among the others.
+    Rows on which a kernel failed are either `rows_quarantined`, which left (in = out + filtered + quarantined), or
+    `rows_nulled`, which are among the others: null stands in for the kernel's result.
     """
 
     rows_in: int = 0
     rows_out: int = 0
     rows_filtered: int = 0
     rows_nulled: int = 0
+    rows_quarantined: int = 0
+
+    @property
+    def rows_bad(self) -> int:
+        """Rows on which a kernel failed."""
+        return self.rows_nulled + self.rows_quarantined
 
 
 class StagedOutput(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +64,7 @@ class TaskManifest(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str
     files: tuple[StagedOutput, ...] = ()
     exchange: ExchangeFile | None = None
+    quarantine: tuple[StagedOutput, ...] = ()
     accounting: Accounting
     seconds: float
     host: str
@@ -102,7 +110,7 @@ def why_invalid(store: PosixStore, manifest: TaskManifest, *, deep: bool) -> str
 
     `deep` compares digests too, not only sizes.
     """
-    named = [(f.staged, f.size_bytes, f.sha256) for f in manifest.files]
+    named = [(f.staged, f.size_bytes, f.sha256) for f in (*manifest.files, *manifest.quarantine)]
     if manifest.exchange is not None:
         named.append((manifest.exchange.staged, manifest.exchange.size_bytes, manifest.exchange.sha256))
     for key, size_bytes, sha256 in named:

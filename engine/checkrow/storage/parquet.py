@@ -60,19 +60,28 @@ def read_row_groups(
 ) -> tuple[RowGroup, ...]:
     """Returns a file's row groups: rows, decoded size of `columns`, ranges of `ranged`.
 
+    Parameters
+    ----------
+    dtypes : dict
+        What the dataset's columns are; a column of the file that cannot be read as its type is refused.
+
     Raises
     ------
     CorruptInput
         If the file is not a complete Parquet file.
     SchemaError
-        If it has two columns of one of the names.
+        If it has two columns of one of the names, or one of a type that does not go with the dataset's.
     """
-    metadata = _open(opened, name).metadata
+    file = _open(opened, name)
+    metadata, held = file.metadata, file.schema_arrow
     paths = [metadata.schema.column(j).path for j in range(metadata.num_columns)]
     places = {path: j for j, path in enumerate(paths)}
     twice = next((c for c in columns if paths.count(c) > 1), None)
     if twice is not None:
         raise SchemaError(f"{name} has two columns named {twice!r}; rename one")
+    for column in columns:
+        if column in held.names:
+            types.refuse_unlike(name, column, types.type_text(held.field(column).type), dtypes[column])
     return tuple(
         _row_group(metadata.row_group(i), places, columns, ranged, dtypes) for i in range(metadata.num_row_groups)
     )
@@ -289,22 +298,23 @@ class ParquetWriter:
     """Writes batches to one local file, in row groups of at least 524,288 rows, zstd by default.
 
     Every file carries the dataset's uuid in its footer, so that it is recognised when it is found without its control
-    root.
+    root. Whole numbers are written plainly or as differences, whichever is smaller for the first rows of the file.
     """
 
     ROW_GROUP_ROWS = 1 << 19
 
     def __init__(self, path: Path, schema: pa.Schema, dataset: str, compression: str) -> None:
-        stamped = schema.with_metadata({b"checkrow.dataset": dataset.encode()})
-        coded = [f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_binary(f.type)]
-        self._schema = stamped
+        self._path = path
+        self._schema = schema.with_metadata({b"checkrow.dataset": dataset.encode()})
+        self._options = {
+            "compression": compression, "compression_level": 1 if compression == "zstd" else None,
+            "use_dictionary": [f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_binary(f.type)],
+            "write_page_checksum": True, "store_schema": True,
+        }  # fmt: skip
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
         self.rows = 0
-        self._writer = pq.ParquetWriter(
-            path, stamped, compression=compression, compression_level=1 if compression == "zstd" else None,
-            use_dictionary=coded, write_page_checksum=True, store_schema=True,
-        )  # fmt: skip
+        self._writer: pq.ParquetWriter | None = None
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Adds rows."""
@@ -315,15 +325,70 @@ class ParquetWriter:
             self._flush()
 
     def _flush(self) -> None:
-        if self._pending_rows:
-            table = pa.Table.from_batches([b.cast(self._schema) for b in self._pending], self._schema)
-            self._writer.write_table(table.combine_chunks(), row_group_size=table.num_rows)
+        table = pa.Table.from_batches([b.cast(self._schema) for b in self._pending], self._schema).combine_chunks()
         self._pending, self._pending_rows = [], 0
+        if self._writer is None:
+            encodings = dict.fromkeys(smaller_as_differences(table, self._options), "DELTA_BINARY_PACKED")
+            self._writer = pq.ParquetWriter(
+                self._path, self._schema, column_encoding=encodings or None, **self._options
+            )  # fmt: skip
+        if table.num_rows:
+            self._writer.write_table(table, row_group_size=table.num_rows)
 
     def close(self) -> None:
         """Writes what is pending and the footer."""
-        self._flush()
-        self._writer.close()
+        if self._pending_rows or self._writer is None:
+            self._flush()
+        if self._writer is not None:
+            self._writer.close()
+
+
+SAMPLE_ROWS = 2_048
+
+
+def smaller_as_differences(table: pa.Table, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the columns of whole numbers that differences of neighbours (DELTA_BINARY_PACKED) make smaller.
+
+    Both encodings of the first rows are written to memory, with the options of the file, and compared.
+    """
+    names = [f.name for f in table.schema if _is_whole(f.type)]
+    if not names or table.num_rows < SAMPLE_ROWS:
+        return ()
+    sample = table.select(names).slice(0, SAMPLE_ROWS)
+    plain, packed = (
+        _sizes(sample, {**options, "use_dictionary": False, "store_schema": False, "column_encoding": encodings})
+        for encodings in (None, dict.fromkeys(names, "DELTA_BINARY_PACKED"))
+    )
+    return tuple(n for n, a, b in zip(names, plain, packed, strict=True) if b < a)
+
+
+def _is_whole(kind: pa.DataType) -> bool:
+    """Tells whether a type is stored as INT32 or INT64."""
+    return bool(pa.types.is_integer(kind) or pa.types.is_temporal(kind))
+
+
+def _sizes(table: pa.Table, options: Mapping[str, Any]) -> list[int]:
+    """Returns the compressed size of each column of a table."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, **options)
+    group = pq.read_metadata(pa.BufferReader(sink.getvalue())).row_group(0)
+    return [group.column(j).total_compressed_size for j in range(table.num_columns)]
+
+
+def read_columns(opened: Opened, name: str, row_group: int, columns: list[str]) -> pa.Table:
+    """Returns some columns of a row group as pyarrow reads them; those the file lacks are left out.
+
+    Raises
+    ------
+    CorruptInput
+        If they cannot be decoded.
+    """
+    with _open(opened, name) as file:
+        held = [c for c in columns if c in file.schema_arrow.names]
+        try:
+            return file.read_row_group(row_group, columns=held, use_threads=False)
+        except (pa.ArrowException, OSError) as error:
+            raise CorruptInput(f"{name}, row group {row_group} cannot be decoded: {_sentence(error)}") from None
 
 
 def read_row_count(path: Path) -> int:

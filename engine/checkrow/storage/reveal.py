@@ -3,7 +3,7 @@
 A record decides; its `.revealed` marker shows. Appended files are linked into the data root one by one, each complete.
 A commit that replaces or removes files is built beside the data root, with the files that stay, and swapped with it in
 one step, so that a reader that lists the directory sees the old files or the new ones; the old tree stays in
-`retired/<number>` for readers of earlier snapshots.
+`retired/<number>` for readers of earlier snapshots. All outputs of a record are shown before it has its marker.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import contextlib
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from checkrow.errors import StorageError
 from checkrow.storage.access import follow, is_ours
-from checkrow.storage.log import OUTPUT, CommitLog, CommitRecord, FileEntry, snapshot
+from checkrow.storage.log import OUTPUT, QUARANTINE, CommitLog, CommitRecord, FileEntry, snapshot
 from checkrow.storage.roots import DatasetRoot
 from checkrow.storage.store import PosixStore, make_directories, sync_directory, typed_errors
 from checkrow.storage.swap import swap
@@ -45,22 +46,47 @@ def roll_forward(root: DatasetRoot) -> tuple[CommitRecord, ...]:
     return records
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reveal:
+    """One output of a record on its way: into which roots, which files it adds and which stay, and what it is like."""
+
+    root: DatasetRoot
+    adds: tuple[FileEntry, ...]
+    stays: tuple[str, ...]
+    staged: dict[str, str]
+    retired: Path
+    like: Path
+
+
 def _reveal(root: DatasetRoot, records: tuple[CommitRecord, ...], record: CommitRecord) -> None:
-    change = record.outputs[OUTPUT]
-    if record.mode != "replace" and not change.removes:
-        _link_all(root, record, root.data)
-        return
-    added = {e.path for e in change.adds}
-    stays = [e.path for e in snapshot(records, record.number).files if e.path not in added]
-    _replace(root, record, stays)
+    """Shows all outputs of a record; the dataset comes last, so that the reasons for missing rows are there before."""
+    for output in sorted(record.outputs, key=lambda name: name == OUTPUT):
+        change, place = record.outputs[output], root_of(root, output)
+        added = {e.path for e in change.adds}
+        removes = record.mode == "replace" or bool(change.removes)
+        stays = [e.path for e in snapshot(records, record.number, output).files if e.path not in added]
+        retired = f"{record.number:020d}" if output == OUTPUT else f"{record.number:020d}.{output}"
+        step = _Reveal(
+            root=place, adds=change.adds, stays=tuple(stays) if removes else (), staged=record.staged,
+            retired=root.control / "retired" / retired,
+            like=next((d for d in (place.data, root.data) if d.is_dir()), root.control),
+        )  # fmt: skip
+        if removes:
+            _replace(step)
+        else:
+            _link_all(step, place.data)
 
 
-def _link_all(root: DatasetRoot, record: CommitRecord, target: Path, stays: Sequence[str] = ()) -> None:
+def root_of(root: DatasetRoot, output: str) -> DatasetRoot:
+    """Returns the roots of one of a dataset's outputs."""
+    return root.quarantine if output == QUARANTINE else root
+
+
+def _link_all(step: _Reveal, target: Path) -> None:
     """Links the files a record adds, and those of the data root that stay, to a tree."""
-    adds = record.outputs[OUTPUT].adds
-    paths = [*stays, *(e.path for e in adds)]
+    root, like = step.root, step.like
+    paths = [*step.stays, *(e.path for e in step.adds)]
     directories = sorted({target, *(d for p in paths for d in (target / p).parents if target in d.parents)})
-    like = root.data if root.data.is_dir() else root.control
     with typed_errors(f"cannot publish to {target}"):
         make_directories(root.data.parent)
         for directory in directories:
@@ -68,30 +94,30 @@ def _link_all(root: DatasetRoot, record: CommitRecord, target: Path, stays: Sequ
             if is_ours(directory):
                 follow(directory, like)  # a crash may have come between making it and giving it its mode
     with typed_errors(f"cannot publish to {target}"):
-        for path in stays:
+        for path in step.stays:
             # One that somebody removed by hand is named by whoever reads it; it must not hold up all later commits.
             with contextlib.suppress(FileExistsError, FileNotFoundError):
                 os.link(root.data / path, target / path, follow_symlinks=False)
-    for entry in adds:
-        root.store.reveal(record.staged[entry.path], target / entry.path, entry.sha256)
+    for entry in step.adds:
+        root.store.reveal(step.staged[entry.path], target / entry.path, entry.sha256)
     with typed_errors(f"cannot publish to {target}"):
         for directory in directories:
             sync_directory(directory)
 
 
-def _replace(root: DatasetRoot, record: CommitRecord, stays: Sequence[str]) -> None:
+def _replace(step: _Reveal) -> None:
     """Builds the new tree, swaps it in, and keeps the old one under its final retired name."""
-    done = root.control / "retired" / f"{record.number:020d}"
+    root, done = step.root, step.retired
     fresh = done.with_name(done.name + ".new")
     if done.is_dir():
         return
     if not root.data.is_dir():
-        _first(root, record, fresh)
+        _first(step, fresh)
         return
-    if not fresh.is_dir() and _holds_adds(root, record):
+    if not fresh.is_dir() and _holds_adds(step):
         return  # a first replacement was renamed into place; only its marker is missing
-    if not _swapped(root, record, fresh, stays):
-        _link_all(root, record, fresh, stays)
+    if not _swapped(step, fresh):
+        _link_all(step, fresh)
         with typed_errors(f"cannot replace {root.data}"):
             swap(fresh, root.data)
             sync_directory(root.data.parent)
@@ -115,32 +141,32 @@ def _data_files(tree: Path) -> list[Path]:
     return [p for p in tree.rglob("*") if p.is_file() and not p.name.endswith(_RETIRED)]
 
 
-def _first(root: DatasetRoot, record: CommitRecord, fresh: Path) -> None:
+def _first(step: _Reveal, fresh: Path) -> None:
     """Shows a first replacement, with nothing there to swap, in one step too."""
-    _link_all(root, record, fresh)
+    root = step.root
+    _link_all(step, fresh)
     with typed_errors(f"cannot publish {root.data}"):
         make_directories(root.data.parent)
         fresh.rename(root.data)
         sync_directory(root.data.parent)
 
 
-def _swapped(root: DatasetRoot, record: CommitRecord, fresh: Path, stays: Sequence[str]) -> bool:
+def _swapped(step: _Reveal, fresh: Path) -> bool:
     """Tells whether a crash came after the swap: then the new files are in the data root, the old ones beside it.
 
     A record that adds nothing leaves no file to prove it by; then a file that does not stay proves the old tree.
     """
     if not fresh.is_dir():
         return False
-    if record.outputs[OUTPUT].adds:
-        return _holds_adds(root, record)
-    staying = {fresh / path for path in stays}
+    if step.adds:
+        return _holds_adds(step)
+    staying = {fresh / path for path in step.stays}
     return any(p.is_file() and p not in staying for p in fresh.rglob("*"))
 
 
-def _holds_adds(root: DatasetRoot, record: CommitRecord) -> bool:
+def _holds_adds(step: _Reveal) -> bool:
     """Tells whether the new tree is the data root: names are unique to a run, so one of its files proves it."""
-    adds = record.outputs[OUTPUT].adds
-    return bool(adds) and (root.data / adds[0].path).is_file()
+    return bool(step.adds) and (step.root.data / step.adds[0].path).is_file()
 
 
 @contextlib.contextmanager

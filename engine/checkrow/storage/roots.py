@@ -21,6 +21,7 @@ from checkrow.storage.store import PosixStore, is_local, local_path, make_direct
 from checkrow.storage.swap import exchange_works
 
 SUFFIX = ".checkrow"
+_QUARANTINE_SUFFIX = ".quarantine"
 _IDENTITY = "format.json"
 _PROBE = ".probe.tmp-"
 
@@ -44,6 +45,13 @@ class DatasetRoot:
     def store(self) -> PosixStore:
         """The control root as a store."""
         return PosixStore(self.control)
+
+    @property
+    def quarantine(self) -> DatasetRoot:
+        """The roots of the dataset's quarantine: a data root beside this one's control root, which it shares."""
+        usual = self.control == self.data.with_name(self.data.name + SUFFIX)
+        beside = self.data if usual else self.control
+        return DatasetRoot(data=beside.with_name(beside.name + _QUARANTINE_SUFFIX), control=self.control)
 
 
 def resolve_root(url: str, control: str | None = None) -> DatasetRoot:
@@ -159,6 +167,23 @@ def refuse_foreign(root: DatasetRoot) -> None:
     if _device(root.data) != _device(root.control):
         raise ConfigError(
             f"the control root {root.control} is on another file system than {root.data}; choose one on it"
+        )
+
+
+def refuse_foreign_quarantine(root: DatasetRoot, *, known: bool) -> None:
+    """Raises ConfigError when a dataset's quarantine cannot stand where it belongs.
+
+    Parameters
+    ----------
+    known : bool
+        Whether commits of the dataset put rows there before.
+    """
+    place = root.quarantine
+    _check(place.data, place.control)
+    if not known and holds_files(place.data):
+        raise ConfigError(
+            f"{place.data} is where rows that fail would go, but it holds files that no commit of {root.data} put "
+            "there; move them away"
         )
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from checkrow.errors import AlreadyRunning, CorruptControlFile
 from checkrow.storage.control import MAJOR, Record, decode, encode
+from checkrow.storage.manifest import StagedOutput
 from checkrow.storage.store import PosixStore
 
 _START_OVER = "start the run over with --recompute (recompute=True)"
@@ -38,12 +39,17 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StageRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """`stages/<n>.json`: the final task list of a later stage."""
+    """`stages/<n>.json`: the final task list of a later stage, and what the stages before it found bad.
+
+    `rows_bad` are rows on which kernels failed; `quarantine` are the files in which they wait for the commit.
+    """
 
     format: int = MAJOR
     run: str
     stage: int
     tasks: list[dict[str, Any]]
+    rows_bad: int = 0
+    quarantine: tuple[StagedOutput, ...] = ()
 
 
 class _Pointer(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,11 +94,20 @@ def list_runs(store: PosixStore) -> tuple[str, ...]:
     return tuple(sorted({p[1] for p in parts if len(p) == 3 and p[2] == "plan.json"}))
 
 
-def put_stage(store: PosixStore, run: str, stage: int, tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Records a stage's tasks before they are used; returns those that count (an earlier driver's, if any)."""
-    key = f"runs/{run}/stages/{stage}.json"
-    store.put_if_absent(key, encode(StageRecord(run=run, stage=stage, tasks=tasks)))
-    return _decode(store, key, StageRecord).tasks
+def put_stage(store: PosixStore, record: StageRecord) -> StageRecord:
+    """Records a stage before it begins; returns the record that counts (an earlier driver's, if any)."""
+    store.put_if_absent(_stage_key(record.run, record.stage), encode(record))
+    return _decode(store, _stage_key(record.run, record.stage), StageRecord)
+
+
+def find_stage(store: PosixStore, run: str, stage: int) -> StageRecord | None:
+    """Returns what is recorded of a stage, or None."""
+    key = _stage_key(run, stage)
+    return _decode(store, key, StageRecord) if key in store.list(f"runs/{run}/stages") else None
+
+
+def _stage_key(run: str, stage: int) -> str:
+    return f"runs/{run}/stages/{stage}.json"
 
 
 @contextlib.contextmanager

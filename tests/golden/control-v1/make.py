@@ -21,7 +21,7 @@ from checkrow.storage.manifest import Accounting, ExchangeFile, StagedOutput, Ta
 from checkrow.storage.parquet import ParquetWriter
 from checkrow.storage.reveal import roll_forward
 from checkrow.storage.roots import DatasetRoot, Identity, resolve_root
-from checkrow.storage.runs import RunRecord, create_run, put_stage
+from checkrow.storage.runs import RunRecord, StageRecord, create_run, put_stage
 
 DATASET = "0123456789abcdef0123456789abcdef"
 FILE_SCHEMA = pa.schema([("x", pa.int64()), ("name", pa.string())])
@@ -111,7 +111,8 @@ def leave_unfinished(root: DatasetRoot) -> None:
         write_exchange(staged.path, MemoryExchange(columns, np.array([0, 2, 3])))
     exchange = ExchangeFile(staged=key, size_bytes=staged.size_bytes, sha256=staged.sha256, rows=3)
     put_manifest(root.store, manifest(UNFINISHED, 0, 0, exchange=exchange))
-    put_stage(root.store, UNFINISHED, 1, [{"number": 0, "first": 0, "last": 2, "size_bytes": 100, "rows": 3}])
+    tasks = [{"number": 0, "first": 0, "last": 2, "size_bytes": 100, "rows": 3}]
+    put_stage(root.store, StageRecord(run=UNFINISHED, stage=1, tasks=tasks))
 
 
 def main(place: Path) -> None:
