@@ -162,7 +162,9 @@ def test_an_exception_names_kernel_line_and_group(source) -> None:
         return len(id)
 
     ds = cr.scan(source).with_columns(k=col("city")).group_by("k").apply(picky)
-    with pytest.raises(errors.KernelRowError, match=rf"group k='?\w+'?: kernel 'picky' \(.*{HERE}:\d+, `raise .*`\) raised"):
+    with pytest.raises(
+        errors.KernelRowError, match=rf"group k='?\w+'?: kernel 'picky' \(.*{HERE}:\d+, `raise .*`\) raised"
+    ):
         ds.write_parquet("out")
     assert not Path("out").exists()
 
