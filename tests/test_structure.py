@@ -34,8 +34,8 @@ def test_a_run_in_process_does_not_load_distributed() -> None:
 
 def test_public_names() -> None:
     assert sorted(checkrow.__all__) == [
-        "BadRows", "CheckrowError", "Dataset", "Limits", "Plan", "Run", "aggregator", "approx_distinct", "approx_quantile", "calendar", "cluster",
-        "coalesce", "col", "count", "count_distinct", "errors", "events", "first", "fold_kernel", "group_kernel", "job", "last", "lit", "max",
+        "BadRows", "CheckrowError", "Dataset", "Limits", "Plan", "Run", "aggregator", "approx_distinct", "approx_quantile", "batch_kernel", "calendar", "cluster",
+        "coalesce", "col", "count", "count_distinct", "errors", "events", "expand_kernel", "first", "fold_kernel", "group_kernel", "job", "last", "lit", "max",
         "mean", "median", "min", "outputs_for", "quantile", "row_kernel", "scan", "std", "sum", "var", "when",
     ]  # fmt: skip
     for name in checkrow.__all__:

@@ -37,9 +37,11 @@ if TYPE_CHECKING:
     from checkrow.expressions.expression import when as when
     from checkrow.jobs.job import job as job
     from checkrow.kernels.aggregator import aggregator as aggregator
+    from checkrow.kernels.batch import batch_kernel as batch_kernel
+    from checkrow.kernels.expand import expand_kernel as expand_kernel
     from checkrow.kernels.fold import fold_kernel as fold_kernel
     from checkrow.kernels.group import group_kernel as group_kernel
-    from checkrow.kernels.group import outputs_for as outputs_for
+    from checkrow.kernels.outputs import outputs_for as outputs_for
     from checkrow.kernels.row import row_kernel as row_kernel
     from checkrow.plan.bad_rows import BadRows as BadRows
     from checkrow.run import dask as cluster  # noqa: F401  # public name
@@ -57,10 +59,12 @@ _NAMES = {
     "aggregator": "checkrow.kernels.aggregator",
     "approx_distinct": "checkrow.dataset.functions",
     "approx_quantile": "checkrow.dataset.functions",
+    "batch_kernel": "checkrow.kernels.batch",
     "coalesce": "checkrow.expressions.expression",
     "col": "checkrow.expressions.expression",
     "count": "checkrow.dataset.functions",
     "count_distinct": "checkrow.dataset.functions",
+    "expand_kernel": "checkrow.kernels.expand",
     "first": "checkrow.dataset.functions",
     "fold_kernel": "checkrow.kernels.fold",
     "group_kernel": "checkrow.kernels.group",
@@ -71,7 +75,7 @@ _NAMES = {
     "mean": "checkrow.dataset.functions",
     "median": "checkrow.dataset.functions",
     "min": "checkrow.dataset.functions",
-    "outputs_for": "checkrow.kernels.group",
+    "outputs_for": "checkrow.kernels.outputs",
     "quantile": "checkrow.dataset.functions",
     "row_kernel": "checkrow.kernels.row",
     "scan": "checkrow.dataset.scan",

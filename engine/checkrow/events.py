@@ -39,6 +39,7 @@ class TaskFinished(msgspec.Struct, frozen=True, kw_only=True, tag="task_finished
     durable: bool
     rows_nulled: int = 0
     rows_quarantined: int = 0
+    rows_expanded: int = 0
 
 
 class StageFinished(msgspec.Struct, frozen=True, kw_only=True, tag="stage_finished"):
@@ -54,6 +55,7 @@ class StageFinished(msgspec.Struct, frozen=True, kw_only=True, tag="stage_finish
     seconds: float
     rows_nulled: int = 0
     rows_quarantined: int = 0
+    rows_expanded: int = 0
 
 
 class RunFinished(msgspec.Struct, frozen=True, kw_only=True, tag="run_finished"):

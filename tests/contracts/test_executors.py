@@ -84,6 +84,29 @@ def own_code(source: str) -> cr.Dataset:
     return smooth.group_by("city").agg(spread=Spread("ratio"), n=cr.count())
 
 
+@cr.expand_kernel(
+    returns={"step": pa.int64(), "share": pa.float64()}, keep=["city", "day", "ratio"], nulls={"ratio": 0.5}
+)
+def steps(small, ratio, out):
+    n = small % 5
+    for k in range(n):
+        out.step[k] = k
+        out.share[k] = ratio / n
+    return n
+
+
+@cr.batch_kernel(returns={"scaled": pa.float64()}, nulls={"ratio": -1.0})
+def scaled(share, ratio, ratio_valid):
+    return share * 3.0 + ratio * ratio_valid
+
+
+def row_wise(source: str) -> cr.Dataset:
+    made = cr.scan(source).filter(col("id") > 10).map(steps).filter(col("city") != "city-3").map(scaled)
+    return made.group_by("city", "step").agg(
+        total=cr.sum("scaled"), n=cr.count(), last=cr.last("share", order_by="day")
+    )
+
+
 def content(root: str) -> list[tuple[str, bytes]]:
     """Returns partition and bytes of the rows of every file: everything but the run's id in the names."""
     import pyarrow.parquet as pq
@@ -109,6 +132,13 @@ def test_group_kernels_folds_and_aggregators_are_bit_equal(source, where) -> Non
     wanted = own_code(source).collect(limits=cr.Limits(threads=1))
     assert wanted.num_rows > 3
     assert own_code(source).collect(**where).equals(wanted)
+
+
+@pytest.mark.usefixtures("many_partitions", "many_slices")
+def test_row_wise_kernels_are_bit_equal(source, where) -> None:
+    wanted = row_wise(source).collect(limits=cr.Limits(threads=1))
+    assert wanted.num_rows > 30
+    assert row_wise(source).collect(**where).equals(wanted)
 
 
 @pytest.mark.usefixtures("many_partitions")

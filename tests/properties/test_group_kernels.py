@@ -128,7 +128,7 @@ def twice_of(types: Types) -> Any:
 def rows_of(kernel: Any, arrays: dict[str, Any], rows: int) -> list[tuple[Any, ...]]:
     """Returns the rows that the kernel's own Python function gives for one group."""
     spec = kernel.spec
-    room = kernel.outputs(spec.max_rows or rows)
+    room = cr.outputs_for(kernel, spec.max_rows or rows)
     result = kernel(*[room if a == "out" else arrays[a] for a in spec.arguments])
     if spec.shape == "reduce":
         return [result if isinstance(result, tuple) else (result,)]

@@ -25,7 +25,7 @@ from checkrow.cli.progress import ProgressDisplay
 from checkrow.compile import cache_files
 from checkrow.dataset.execution import TASK_TIMEOUT_S, Limits
 from checkrow.dataset.registry import recall
-from checkrow.dataset.run import Run, bad_columns, steps_of
+from checkrow.dataset.run import Run, some_columns, steps_of
 from checkrow.errors import CheckFailed, ConfigError
 from checkrow.jobs.job import Job
 from checkrow.jobs.loading import jobs_in, load_job
@@ -170,15 +170,15 @@ def _run_table(result: Run) -> Table | str:
 
 
 def steps_table(title: str, steps: Any) -> Table:
-    """Returns steps as a table; rows on which a kernel failed have a column where there are any."""
+    """Returns steps as a table; rows that kernels added or failed on have a column where there are any."""
     table = _table(title)
-    bad = bad_columns(steps)
-    for head in ("step", "rows in", "rows out", "filtered", *bad, "tasks", "done before", "seconds"):
+    some = some_columns(steps)
+    for head in ("step", "rows in", "rows out", "filtered", *some, "tasks", "done before", "seconds"):
         table.add_column(head, justify="left" if head == "step" else "right")
     for s in steps:
         table.add_row(
             s.name, f"{s.rows_in:,}", f"{s.rows_out:,}", f"{s.rows_filtered:,}",
-            *(f"{getattr(s, f'rows_{name}'):,}" for name in bad), f"{s.tasks:,}", f"{s.tasks_reused:,}",
+            *(f"{getattr(s, f'rows_{name}'):,}" for name in some), f"{s.tasks:,}", f"{s.tasks_reused:,}",
             f"{s.seconds:.2f}",
         )  # fmt: skip
     return table

@@ -179,8 +179,13 @@ def _emit_lookup(body: Body, words: int, *, direct: bool) -> None:
         body.stop(FULL)
 
 
-def assembled(body: Body, tail: list[str], end: list[str], begin: list[str] | None = None) -> Driver:
-    """Returns the driver that runs a body for rows `start` to `stop`; `tail` are its last arguments."""
+def assembled(
+    body: Body, tail: list[str], end: list[str], begin: list[str] | None = None, head: list[str] | None = None
+) -> Driver:
+    """Returns the driver that runs a body for rows `start` to `stop`; `tail` are its last arguments.
+
+    `begin` and `end` stand before and after the loop, `head` before the function.
+    """
     heads = ["start", "stop", "at"]
     for j, node in enumerate(body.inputs):
         heads.append(f"c{j}")
@@ -192,6 +197,7 @@ def assembled(body: Body, tail: list[str], end: list[str], begin: list[str] | No
     kinds = " ".join(f"{n.dtype}{'?' if n.nullable else ''}" for n in body.inputs)
     lines = [
         f"# inputs: {kinds}",
+        *(head or []),
         "@jit",
         f"def drive({', '.join([*heads, *tail])}):",
         *(f"    {b}" for b in begin or []),

@@ -32,7 +32,9 @@ def scalar_type(dtype: str) -> str:
 
 
 def fusible(node: Node) -> bool:
-    """Tells whether a node compiles into a driver; text and conversions that may fail on a value do not."""
+    """Tells whether a node compiles into a driver; text, casts that may fail, and kernels over arrays do not."""
+    if node.kernel is not None and node.kernel.kind == "batch":
+        return False
     if types.is_text(node.dtype) or types.is_wide(node.dtype) or not node.dtype:
         return False
     if node.op == "cast" and not exact_cast(node.args[0].dtype, node.dtype):
@@ -58,10 +60,22 @@ def exact_cast(source: str, target: str) -> bool:
 
 def argument(name: str, dtype: str) -> str:
     """Returns a value as the user's code takes it: whole numbers as int64 (uint64 as it is), floats as float64."""
+    kind = argument_type(dtype)
+    return name if kind == scalar_type(dtype) else f"{kind}({name})"
+
+
+def argument_type(dtype: str) -> str:
+    """Returns the NumPy scalar type of `argument`."""
     if dtype == "float":
-        return f"np.float64({name})"
+        return "np.float64"
     narrow = types.is_integer(dtype) and dtype not in {"int64", "uint64"}
-    return f"np.int64({name})" if narrow or dtype == "date32[day]" else name
+    return "np.int64" if narrow or dtype == "date32[day]" else scalar_type(dtype)
+
+
+def stored_fill(fill: float | bool) -> float | bool:
+    """Returns what stands in for null as it is passed: a whole number beyond int64 as the int64 of the same bits."""
+    beyond = not isinstance(fill, float) and fill >= 1 << 63
+    return fill - (1 << 64) if beyond else fill
 
 
 def leaves(name: str, dtype: str) -> str:
@@ -117,7 +131,7 @@ class Body:
         self._scopes.pop()
         self._depth -= 1
 
-    def stop(self, status: int, detail: int = 0) -> None:
+    def stop(self, status: int, detail: int | str = 0) -> None:
         """Adds a return that leaves row `i` undone."""
         if self.before_return:
             self.line(self.before_return)
@@ -311,20 +325,11 @@ class Body:
         for scope in self._scopes:
             if shared in scope:
                 return scope[shared]
-        args = [self.value(a) for a in node.args]
-        if spec not in self.kernels:
-            self.kernels.append(spec)
-        names = [argument(a.name, n.dtype) for a, n in zip(args, node.args, strict=True)]
-        for parameter in node.parameters:
-            names.append(f"q{len(self.parameters)}")
-            self.parameters.append(parameter)
-        text = f"k{self.kernels.index(spec)}({', '.join(names)})"
-        made = Value(self.fresh(), self._all_valid(args))
+        text, valid = self.call_of(node, spec)
+        made = Value(self.fresh(), valid)
         called = self.allowed()
         if made.valid != "True" and spec.nulls == "forbid":
-            self.ranged.append((node, len(self.calls)))
-            with self.block(f"if {called} and not {made.valid}:"):
-                self.stop(NULL_FORBIDDEN, len(self.ranged) - 1)
+            self.refuse_null(node, f"{called} and not {made.valid}")
             made = Value(made.name)
         made = Value(made.name, self.both(made.valid, called))
         if made.valid == "True":
@@ -338,6 +343,38 @@ class Body:
         self._scopes[-1][shared] = made
         return made
 
+    def call_of(self, node: Node, spec: KernelSpec, out: str = "") -> tuple[str, str]:
+        """Returns the text of a call of user code, and the name of whether no null keeps it from being made."""
+        values = {c: (self.value(a), a.dtype) for c, a in zip(spec.columns, node.args, strict=True)}
+        if spec not in self.kernels:
+            self.kernels.append(spec)
+        given = {c: self._given(spec, c, value, dtype) for c, (value, dtype) in values.items()}
+        given |= {f"{c}_valid": value.valid for c, (value, _) in values.items()}
+        names = [given.get(a, out) for a in spec.arguments or spec.columns]
+        names += [self._parameter(p) for p in node.parameters]
+        text = f"k{self.kernels.index(spec)}({', '.join(names)})"
+        return text, self._all_valid([v for c, (v, _) in values.items() if not spec.takes_null(c)])
+
+    def refuse_null(self, node: Node, condition: str) -> None:
+        """Adds a stop where the kernel of a node meets a null that it forbids."""
+        self.ranged.append((node, len(self.calls)))
+        with self.block(f"if {condition}:"):
+            self.stop(NULL_FORBIDDEN, len(self.ranged) - 1)
+
+    def _given(self, spec: KernelSpec, column: str, value: Value, dtype: str) -> str:
+        """Returns a column as a kernel takes it: where the kernel takes nulls, with what stands in for them."""
+        text = argument(value.name, dtype)
+        if value.valid == "True" or not spec.takes_null(column):
+            return text
+        fill, name = dict(spec.fills).get(column), self.fresh()
+        other = f"{argument_type(dtype)}({'0' if fill is None else self._parameter((column, stored_fill(fill)))})"
+        self.line(f"{name} = {text} if {value.valid} else {other}")
+        return name
+
+    def _parameter(self, parameter: tuple[str, int | float | bool]) -> str:
+        self.parameters.append(parameter)
+        return f"q{len(self.parameters) - 1}"
+
     def _outputs(self, node: Node, spec: KernelSpec, stem: str, text: str) -> None:
         """Calls a kernel and converts its results at once: unified with a zero first, an integer may become a float."""
         self.calling(spec)
@@ -345,11 +382,12 @@ class Body:
         for j, field in enumerate(spec.returns):
             picked = stem if len(spec.returns) == 1 else f"{stem}[{j}]"
             if types.may_leave(field.dtype):
-                self._check_range(msgspec.structs.replace(node, value=j), picked, field.dtype)
+                self.check_range(msgspec.structs.replace(node, value=j), picked, field.dtype)
             text = f"{picked} != 0" if field.dtype == "bool" else f"{scalar_type(field.dtype)}({picked})"
             self.line(f"{stem}_{j} = {text}")
 
-    def _check_range(self, node: Node, name: str, dtype: str) -> None:
+    def check_range(self, node: Node, name: str, dtype: str) -> None:
+        """Adds a stop where a whole number that the last call gave does not fit its type."""
         self.ranged.append((node, len(self.calls) - 1))
         with self.block(f"if {leaves(name, dtype)}:"):
             self.stop(OUT_OF_RANGE, len(self.ranged) - 1)

@@ -20,7 +20,7 @@ from checkrow.kernels.signature import OUT, validity_of
 WRONG_ROWS = 5
 """The kernel said it wrote fewer than no rows, or more than it had room for."""
 WRONG_LENGTH = 6
-"""A returned array is not as long as the group."""
+"""A returned array is not as long as the group: the detail is its length times the number of arrays, plus which."""
 _ROOM = {
     REDUCE: "1",
     MAP: "b - a",
@@ -101,6 +101,15 @@ def over_groups(
     )  # fmt: skip
 
 
+def _checked(output: int, dtype: str, value: str) -> list[str]:
+    """Returns statements that stop at a whole number which its column cannot hold."""
+    if not types.may_leave(dtype):
+        return []
+    low, high = types.integer_range(dtype)
+    test = f"if {value} < {low} or {value} > {high}:"
+    return [test, "    state[0] = n", f"    return g, {OUT_OF_RANGE}, {output}"]
+
+
 def array_arguments(spec: KernelSpec) -> tuple[tuple[str, bool], ...]:
     """Returns per array argument the column it reads and whether it is that column's validity."""
     arrays = [a for a in spec.arguments if a != OUT or a in spec.columns]
@@ -122,7 +131,9 @@ def _results(spec: KernelSpec, *, writes: bool) -> list[str]:
     for j, field in enumerate(spec.returns):
         value = "r" if len(spec.returns) == 1 else f"r[{j}]"
         if spec.shape == MAP:
-            lines += [f"if len({value}) != m:", "    state[0] = n", f"    return g, {WRONG_LENGTH}, {j}"]
+            length = f"len({value})"
+            lines += [f"if {length} != m:", "    state[0] = n"]
+            lines += [f"    return g, {WRONG_LENGTH}, {length} * {len(spec.returns)} + {j}"]
             stored = stored_value(field, f"{value}[i]", f"o{j}[n + i]", str(j))
             lines += ["for i in range(m):", *(f"    {line}" for line in stored)]
         else:

@@ -7,6 +7,7 @@ from typing import Any
 
 from numba import types
 
+from checkrow.compile.written import refuse_cut_digits
 from checkrow.errors import KernelTypeError
 from checkrow.expressions.nodes import KernelSpec
 from checkrow.expressions.types import Field, is_float
@@ -41,18 +42,24 @@ class Returns:
             if getattr(node, "op", "") == "call":
                 called = getattr(found.typemap[node.func.name], "dispatcher", None)
                 for spec, function in self._kernels:
+                    overloads = function.overloads
                     if function is called:
-                        _check(spec, signature.return_type)
+                        _check(spec, signature.return_type, overloads[signature.args])
 
     def check_new(self) -> None:
         """Checks what was compiled since, of a driver that itself did not compile; raises as `check`."""
         for (spec, function), known in zip(self._kernels, self._known, strict=True):
-            for signature in function.nopython_signatures[known:]:
-                _check(spec, signature.return_type)
+            for compiled in list(function.overloads.values())[known:]:
+                _check(spec, compiled.signature.return_type, compiled)
 
 
-def _check(spec: KernelSpec, found: Any) -> None:
-    if spec.shape == EXPAND or (OUT in spec.arguments and OUT not in spec.columns):
+def _check(spec: KernelSpec, found: Any, compiled: Any) -> None:
+    writes = OUT in spec.arguments and OUT not in spec.columns
+    if writes:
+        refuse_cut_digits(spec, compiled)
+    if spec.shape == EXPAND and not isinstance(found, types.Integer):
+        raise KernelTypeError(f"{_where(spec)} returns {found}; it must return how many rows it wrote to `out`")
+    if writes:
         return  # its values go through arrays of the declared types
     for number, part in enumerate(_parts(spec, found)):
         _check_part(spec, number, part)
@@ -76,7 +83,8 @@ def _spread(spec: KernelSpec, found: Any, fields: tuple[Field, ...], what: str, 
     """Returns the types of what should be one value, or a tuple of as many as there are fields."""
     parts = tuple(found) if isinstance(found, types.BaseTuple) else (found,)
     if len(parts) != len(fields) or tupled != isinstance(found, types.BaseTuple):
-        form = f"a tuple of {len(fields)} numbers" if tupled else "a single number"
+        noun = "array" if spec.shape == MAP else "number"
+        form = f"a tuple of {len(fields)} {noun}s" if tupled else f"a single {noun}"
         raise KernelTypeError(f"{_where(spec)} returns {found} as {what}; it must be {form}, {_source(fields, spec)}")
     return parts
 
@@ -88,6 +96,8 @@ def _source(fields: tuple[Field, ...], spec: KernelSpec) -> str:
 
 def _check_part(spec: KernelSpec, number: int, part: Any) -> None:
     field = spec.returns[number]
+    if spec.shape == MAP and not isinstance(part, types.Array):
+        raise KernelTypeError(f"{_where(spec)} returns {part} for {field.name!r}; it must return an array")
     value = part.dtype if spec.shape == MAP and isinstance(part, types.Array) else part
     if is_float(field.dtype) or isinstance(value, (types.Integer, types.Boolean)):
         return

@@ -18,11 +18,12 @@ from checkrow.expressions.expression import Expr, OrderBy, as_node, order_keys
 from checkrow.expressions.nodes import Node, column
 from checkrow.expressions.types import arrow_schema
 from checkrow.expressions.typing import field_of, unknown_column
+from checkrow.kernels.columns import ColumnKernel
+from checkrow.kernels.expand import ExpandKernel
 from checkrow.kernels.fold import FoldKernel
 from checkrow.kernels.group import GroupKernel
-from checkrow.kernels.row import RowKernel
 from checkrow.plan.bad_rows import BadRows
-from checkrow.plan.logical import Aggregate, Apply, Assign, Filter, Relation, Select, schema_of
+from checkrow.plan.logical import Aggregate, Apply, Assign, Expand, Filter, Relation, Select, schema_of
 from checkrow.plan.stages import CollectSink, ParquetSink
 
 Result = TypeVar("Result")
@@ -60,9 +61,9 @@ class Dataset:
 
     # -- rows and columns ---------------------------------------------------------------------------------------------
 
-    def filter(self, condition: Expr | RowKernel) -> Dataset:
+    def filter(self, condition: Expr | ColumnKernel) -> Dataset:
         """Keeps the rows for which a condition is true; null is not true. A kernel that returns bool is a condition."""
-        node = _kernel_output(condition) if isinstance(condition, RowKernel) else as_node(condition)
+        node = _kernel_output(condition) if isinstance(condition, ColumnKernel) else as_node(condition)
         return Dataset(Filter(self._relation, node))
 
     def select(self, *columns: str | Expr, **named: Expr | str) -> Dataset:
@@ -91,10 +92,19 @@ class Dataset:
             raise PlanError("with_columns() needs at least one column")
         return Dataset(Assign(self._relation, tuple((n, as_node(e)) for n, e in columns.items())))
 
-    def map(self, kernel: RowKernel) -> Dataset:
-        """Adds the columns a row kernel computes from the columns its arguments are named after."""
-        if not isinstance(kernel, RowKernel):
-            raise PlanError(f"map() takes a kernel (see row_kernel), not {type(kernel).__name__}")
+    def map(self, kernel: ColumnKernel | ExpandKernel) -> Dataset:
+        """Calls a kernel with the columns its arguments are named after.
+
+        A row or batch kernel adds its columns, or replaces those of the same name. An expand kernel makes any number of
+        rows of each: the columns its `keep=` names, repeated, then its own.
+        """
+        if isinstance(kernel, ExpandKernel):
+            return Dataset(Expand(self._relation, kernel.kept(f.name for f in self._schema), kernel.call()))
+        if not isinstance(kernel, ColumnKernel):
+            raise PlanError(
+                f"map() takes a row, batch or expand kernel (see row_kernel), not {type(kernel).__name__}"
+                + ("; a group kernel goes with group_by(...).apply()" if isinstance(kernel, GroupKernel) else "")
+            )
         return Dataset(Assign(self._relation, kernel.outputs()))
 
     def pipe(self, function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
@@ -260,7 +270,7 @@ def _named(expr: Expr) -> tuple[str, Node]:
     return expr.name, expr.node
 
 
-def _kernel_output(kernel: RowKernel) -> Node:
+def _kernel_output(kernel: ColumnKernel) -> Node:
     outputs = kernel.outputs()
     if len(outputs) != 1:
         raise PlanError(f"filter() needs a kernel with one bool output; {kernel.__name__!r} has {len(outputs)}")

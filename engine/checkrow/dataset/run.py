@@ -27,6 +27,7 @@ class Step:
     rows_filtered: int
     rows_nulled: int
     rows_quarantined: int
+    rows_expanded: int
     tasks: int
     tasks_reused: int
     seconds: float
@@ -116,20 +117,22 @@ class Run:
         return f"Run({self.id}, {self.status}, {self.rows_out:,} rows, {self.metrics['seconds']:.2f} s)"
 
     def _repr_html_(self) -> str:
-        bad = bad_columns(self.steps)
+        some = some_columns(self.steps)
         rows = [
             (
-                s.name, f"{s.rows_in:,}", f"{s.rows_out:,}", *(f"{getattr(s, f'rows_{name}'):,}" for name in bad),
+                s.name, f"{s.rows_in:,}", f"{s.rows_out:,}", *(f"{getattr(s, f'rows_{name}'):,}" for name in some),
                 s.tasks, s.tasks_reused, f"{s.seconds:.2f}",
             )
             for s in self.steps
         ]  # fmt: skip
-        return table_html(repr(self), ("step", "rows in", "rows out", *bad, "tasks", "reused", "seconds"), rows)
+        return table_html(repr(self), ("step", "rows in", "rows out", *some, "tasks", "reused", "seconds"), rows)
 
 
-def bad_columns(steps: tuple[Step, ...]) -> tuple[str, ...]:
-    """Returns what became of rows on which kernels failed, in any of some steps: "nulled", "quarantined"."""
-    return tuple(name for name in ("nulled", "quarantined") if any(getattr(s, f"rows_{name}") for s in steps))
+def some_columns(steps: tuple[Step, ...]) -> tuple[str, ...]:
+    """Returns what happened to rows in any of some steps, of what seldom does: "expanded", "nulled", "quarantined"."""
+    return tuple(
+        name for name in ("expanded", "nulled", "quarantined") if any(getattr(s, f"rows_{name}") for s in steps)
+    )
 
 
 def steps_of(events: tuple[Event, ...]) -> tuple[Step, ...]:
@@ -140,6 +143,7 @@ def steps_of(events: tuple[Event, ...]) -> tuple[Step, ...]:
         Step(
             name=e.name, rows_in=e.rows_in, rows_out=e.rows_out, rows_filtered=e.rows_filtered,
             rows_nulled=e.rows_nulled, rows_quarantined=e.rows_quarantined,
+            rows_expanded=e.rows_expanded,
             tasks=started[n].tasks, tasks_reused=started[n].tasks_reused, seconds=e.seconds,
         )
         for n, e in sorted(finished.items())

@@ -30,10 +30,11 @@ class KernelSpec(msgspec.Struct, frozen=True, kw_only=True):
     `blocks` are the helper functions it reaches, in order of definition, then the kernel itself; `constants` are the
     module-level numbers it reaches, by name. `columns` are the arguments that read a column; `arguments` are all
     positional ones in order, `out` and `<column>_valid` among them (empty: just the columns). `fills` says by column
-    what stands in for nulls. `shape`, `checked` and `max_rows` (rows a call may give; None: as many as it was given)
-    concern kernels over arrays. A kernel may be a class: `methods` are its functions with the parameters each takes,
-    `entry` is the one that is meant, `shape` says whether its state is a "tuple" or a bare "number", and the first
-    `state` of `returns` are that state's numbers. `may_fail` says that nulls stand in where it fails.
+    what stands in for nulls; `nulls` what becomes of a null in the other columns. `shape`, `checked` and `max_rows`
+    (rows a call may give; None: as many as it was given) concern kernels over arrays. A kernel may be a class:
+    `methods` are its functions with the parameters each takes, `entry` is the one that is meant, `shape` says whether
+    its state is a "tuple" or a bare "number", and the first `state` of `returns` are that state's numbers. `may_fail`
+    says that nulls stand in where it fails.
     """
 
     name: str
@@ -67,6 +68,10 @@ class KernelSpec(msgspec.Struct, frozen=True, kw_only=True):
     def block(self) -> SourceBlock:
         """The source of the function to call."""
         return next((b for b in reversed(self.blocks) if b.name == self.function), self.blocks[-1])
+
+    def takes_null(self, column: str) -> bool:
+        """Tells whether the function is called although a column is null: that has a fill, or tells its validity."""
+        return f"{column}_valid" in self.arguments or any(c == column for c, _ in self.fills)
 
     @property
     def place(self) -> str:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from checkrow.errors import KernelTypeError, SchemaError
 from checkrow.expressions import types
+from checkrow.expressions.fills import refuse_fill
 from checkrow.expressions.nodes import KernelSpec, Node, Scalar
 from checkrow.expressions.operations import OPERATIONS, common_type
 from checkrow.expressions.types import Field, Schema
@@ -170,7 +171,8 @@ def _resolve_kernel(node: Node, args: tuple[Node, ...]) -> Node:
     if spec is None or not isinstance(node.value, int):
         raise KernelTypeError("a kernel node without its kernel")
     converted = tuple(kernel_argument(spec, name, arg) for name, arg in zip(spec.columns, args, strict=True))
-    nullable = spec.may_fail or (spec.nulls == "propagate" and any(a.nullable for a in args))
+    strict = (a for c, a in zip(spec.columns, args, strict=True) if not spec.takes_null(c))
+    nullable = spec.may_fail or (spec.nulls == "propagate" and any(a.nullable for a in strict))
     return msgspec.structs.replace(node, args=converted, dtype=spec.returns[node.value].dtype, nullable=nullable)
 
 
@@ -184,6 +186,7 @@ def kernel_argument(spec: KernelSpec, name: str, arg: Node) -> Node:
     """
     where = f"{spec.place}: kernel {spec.name!r}, argument {name!r}"
     kind = arg.dtype
+    refuse_fill(spec, name, kind, where)
     if types.is_text(kind):
         raise KernelTypeError(f"{where}: {kind} columns cannot be passed to kernels yet; cast to a number")
     if types.is_decimal(kind):

@@ -13,12 +13,12 @@ import msgspec
 from checkrow.errors import KernelTypeError, PlanError
 from checkrow.expressions.nodes import KernelCall, KernelSpec, column
 from checkrow.kernels.methods import REST, Methods
+from checkrow.kernels.nulls import FORBID, Nulls, null_rule
 from checkrow.kernels.signature import (
     Parameters,
     Returns,
     Signature,
     refuse_unknown,
-    refuse_unread,
     returned_fields,
     validities,
 )
@@ -34,7 +34,7 @@ class FoldPolicy:
     """What the decorator was told besides the class."""
 
     returns: Returns
-    nulls: str | dict[str, Number]
+    nulls: Nulls
     decimals: str
     time_unit: str
     checked: bool
@@ -63,7 +63,7 @@ class FoldKernel:
             keywords=self._methods.keywords,
         )  # fmt: skip
         self._refuse_others(cls)
-        refuse_unread(self._methods.where(STEP), policy.nulls, self._signature.columns)
+        self._nulls = null_rule(policy.nulls, self._signature, self._methods.where(STEP), default=FORBID)
 
     def _refuse_others(self, cls: type) -> None:
         """Refuses what the class holds besides its two functions: nothing would ever call it."""
@@ -83,9 +83,9 @@ class FoldKernel:
         return KernelSpec(
             name=self.__name__, kind=FOLD, blocks=found.blocks, constants=found.constants, modules=found.modules,
             columns=self._signature.columns, parameters=tuple(n for n, _ in self._signature.keywords),
-            returns=self._returns, nulls="forbid", decimals=policy.decimals, time_unit=policy.time_unit,
+            returns=self._returns, nulls=self._nulls.action, decimals=policy.decimals, time_unit=policy.time_unit,
             fingerprint=hashlib.sha256(marks.encode()).hexdigest()[:24], arguments=self._signature.arguments,
-            fills=tuple(policy.nulls.items()) if isinstance(policy.nulls, dict) else (), checked=policy.checked,
+            fills=self._nulls.fills, checked=policy.checked,
             methods=self._methods.parameters(),
         )  # fmt: skip
 
@@ -136,7 +136,7 @@ class FoldKernel:
 def fold_kernel(
     *,
     returns: Returns,
-    nulls: str | dict[str, Number] = "forbid",
+    nulls: Nulls = "forbid",
     decimals: str = "",
     time_unit: str = "us",
     checked: bool = True,
@@ -191,8 +191,6 @@ def fold_kernel(
     refuse_unknown(
         {"decimals": (decimals, ("", "scaled", "float64")), "time_unit": (time_unit, ("s", "ms", "us", "ns"))}
     )
-    if not isinstance(nulls, dict):
-        refuse_unknown({"nulls": (nulls, ("forbid",))})
     policy = FoldPolicy(returns=returns, nulls=nulls, decimals=decimals, time_unit=time_unit, checked=checked)
 
     def decorate(cls: type) -> FoldKernel:

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import keyword
-from collections import namedtuple
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from checkrow.errors import KernelTypeError, PlanError
 from checkrow.expressions.nodes import KernelCall, KernelSpec, column
-from checkrow.expressions.types import numpy_dtype
 from checkrow.kernels.forms import refuse_no_value
-from checkrow.kernels.signature import (
-    OUT,
-    Parameters,
-    Returns,
-    read_signature,
-    refuse_unknown,
-    refuse_unread,
-    returned_fields,
-)
+from checkrow.kernels.nulls import FORBID, Nulls, null_rule
+from checkrow.kernels.outputs import refuse_unwritable
+from checkrow.kernels.signature import OUT, Parameters, Returns, read_signature, refuse_unknown, returned_fields
 from checkrow.kernels.source import Number, capture, reach
 
 REDUCE, MAP, EXPAND = "reduce", "map", "expand"
@@ -37,7 +24,7 @@ class GroupPolicy:
 
     shape: str
     returns: Returns
-    nulls: str | dict[str, Number]
+    nulls: Nulls
     decimals: str
     time_unit: str
     checked: bool
@@ -60,23 +47,22 @@ class GroupKernel:
         self.parameters: Parameters = ()
         self._policy = policy
         self._captured = capture(function)
-        self._signature = read_signature(function, arrays=True)
+        self._signature = read_signature(function, out=True, validity=True)
         self._returns = returned_fields(function, policy.returns)
+        self._nulls = null_rule(policy.nulls, self._signature, self._captured.where, default=FORBID)
         self.__name__ = self._captured.block.name
         self.__doc__ = function.__doc__
         self._check()
 
     def _check(self) -> None:
-        where = f"{self._captured.block.file}:{self._captured.block.line}: kernel {self.__name__!r}"
+        where = self._captured.where
         writes = OUT in self._signature.arguments
         if self._policy.shape == EXPAND and not writes:
             raise KernelTypeError(f'{where} has shape="expand" but no argument `out` to write its rows to')
         if self._policy.shape == REDUCE and writes:
             raise KernelTypeError(f'{where} has shape="reduce" and returns its values; it takes no `out`')
-        for field in self._returns if writes else ():
-            if not field.name.isidentifier() or keyword.iskeyword(field.name) or field.name.startswith("_"):
-                raise KernelTypeError(f"{where}: {field.name!r} cannot be written as out.{field.name}; rename it")
-        refuse_unread(where, self._policy.nulls, self._signature.columns)
+        if writes:
+            refuse_unwritable(self._returns, where)
 
     @property
     def spec(self) -> KernelSpec:
@@ -84,14 +70,13 @@ class GroupKernel:
         found, policy = reach((self._captured, self.function)), self._policy
         if policy.shape == EXPAND or OUT not in self._signature.arguments:
             refuse_no_value(self._captured.block)
-        fills = tuple(policy.nulls.items()) if isinstance(policy.nulls, dict) else ()
         marks = repr((found.fingerprint, "group", policy.shape, policy.checked, [f.name for f in self._returns]))
         return KernelSpec(
             name=self.__name__, kind="group", blocks=found.blocks, constants=found.constants, modules=found.modules,
             columns=self._signature.columns, parameters=tuple(n for n, _ in self._signature.keywords),
-            returns=self._returns, nulls="forbid", decimals=policy.decimals, time_unit=policy.time_unit,
+            returns=self._returns, nulls=self._nulls.action, decimals=policy.decimals, time_unit=policy.time_unit,
             fingerprint=hashlib.sha256(marks.encode()).hexdigest()[:24], arguments=self._signature.arguments,
-            fills=fills, shape=policy.shape, checked=policy.checked, max_rows=policy.max_rows,
+            fills=self._nulls.fills, shape=policy.shape, checked=policy.checked, max_rows=policy.max_rows,
         )  # fmt: skip
 
     def bind(self, **parameters: Number) -> GroupKernel:
@@ -109,38 +94,12 @@ class GroupKernel:
         args = tuple(column(c) for c in self._signature.columns)
         return KernelCall(kernel=self.spec, args=args, parameters=self._signature.bound(self.parameters))
 
-    def outputs(self, rows: int) -> Any:
-        """Returns zeroed arrays of the declared types, as attributes named like the columns."""
-        fields = [f.name for f in self._returns]
-        arrays: list[NDArray[Any]] = [
-            np.zeros(rows, np.bool_ if f.dtype == "bool" else numpy_dtype(f.dtype)) for f in self._returns
-        ]
-        return namedtuple("out", fields)(*arrays)  # noqa: PYI024  # the fields are known only now
-
-
-def outputs_for(kernel: GroupKernel, rows: int) -> Any:
-    """Returns what a kernel receives as `out`, with room for `rows` rows, to try it on plain arrays.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> @group_kernel(returns={"twice": pa.int64()}, shape="map")
-    ... def double(x, out):
-    ...     for i in range(len(x)):
-    ...         out.twice[i] = 2 * x[i]
-    >>> out = outputs_for(double, 3)
-    >>> double([1, 2, 3], out)
-    >>> out.twice.tolist()
-    [2, 4, 6]
-    """
-    return kernel.outputs(rows)
-
 
 def group_kernel(
     *,
     returns: Returns,
     shape: str = REDUCE,
-    nulls: str | dict[str, Number] = "forbid",
+    nulls: Nulls = "forbid",
     decimals: str = "",
     time_unit: str = "us",
     checked: bool = True,
@@ -193,8 +152,6 @@ def group_kernel(
             "time_unit": (time_unit, ("s", "ms", "us", "ns")),
         }
     )
-    if not isinstance(nulls, dict):
-        refuse_unknown({"nulls": (nulls, ("forbid",))})
     if max_rows is not None and (max_rows < 1 or shape != EXPAND):
         raise PlanError(f'max_rows={max_rows} must be at least 1 and concerns shape="expand" only')
     policy = GroupPolicy(

@@ -106,7 +106,7 @@ class Methods:
                 f"{self._kind} {self._name!r} has no function {name}(); it needs {self._listed()}, all without self"
             )
         captured = capture(function)
-        signature = read_signature(function, arrays=False)
+        signature = read_signature(function, out=False, validity=False)
         if signature.arguments[:1] == ("self",):
             raise KernelTypeError(
                 f"{captured.block.file}:{captured.block.line}: {name}() of {self._kind} {self._name!r} takes self; its "

@@ -3,78 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
 from typing import overload
 
-from checkrow.errors import PlanError
-from checkrow.expressions.expression import Expr, as_node
-from checkrow.expressions.nodes import KernelSpec, Node, column
+from checkrow.expressions.nodes import KernelSpec
+from checkrow.kernels.columns import ColumnKernel
 from checkrow.kernels.forms import refuse_no_value
-from checkrow.kernels.signature import Parameters, Returns, read_signature, refuse_unknown, returned_fields
-from checkrow.kernels.source import Number, capture, reach
+from checkrow.kernels.nulls import PROPAGATE, Nulls, null_rule
+from checkrow.kernels.signature import Returns, read_signature, refuse_unknown
+from checkrow.kernels.source import reach
 
 
-class RowKernel:
+class RowKernel(ColumnKernel):
     """A row-wise function: call it with plain values to run it, with expressions to build one.
 
-    Attributes
-    ----------
-    function : callable
-        The plain Python function.
-    parameters : tuple of (name, value)
-        Keyword-only parameters fixed by `bind`.
+    In a plain call None is null, treated as the decorator says; arguments `x_valid` may be left out.
     """
 
     def __init__(
-        self, function: Callable[..., object], returns: Returns, nulls: str, decimals: str, time_unit: str
+        self, function: Callable[..., object], returns: Returns, nulls: Nulls, decimals: str, time_unit: str
     ) -> None:
-        self.function = function
-        self.parameters: Parameters = ()
-        self._captured = capture(function)
-        self._policy = (nulls, decimals, time_unit)
-        self._returns = returned_fields(function, returns)
-        self._signature = read_signature(function, arrays=False)
-        self.__name__ = self._captured.block.name
-        self.__doc__ = function.__doc__
+        super().__init__(function, returns, read_signature(function, out=False, validity=True))
+        self._policy = (decimals, time_unit)
+        self._nulls = null_rule(nulls, self._signature, self._captured.where, default=PROPAGATE)
 
     @property
     def spec(self) -> KernelSpec:
         """The record from which any process can compile the kernel, with helpers and constants as they are now."""
         found = reach((self._captured, self.function))
         refuse_no_value(self._captured.block)
-        nulls, decimals, time_unit = self._policy
+        decimals, time_unit = self._policy
         return KernelSpec(
             name=self.__name__, kind="row", blocks=found.blocks, constants=found.constants, modules=found.modules,
             columns=self._signature.columns, parameters=tuple(n for n, _ in self._signature.keywords),
-            returns=self._returns, nulls=nulls, decimals=decimals, time_unit=time_unit, fingerprint=found.fingerprint,
+            returns=self._returns, nulls=self._nulls.action, decimals=decimals, time_unit=time_unit,
+            fingerprint=found.fingerprint, arguments=self._signature.own, fills=self._nulls.fills,
         )  # fmt: skip
 
-    def bind(self, **parameters: Number) -> RowKernel:
-        """Returns the kernel with keyword-only parameters fixed; their values never cause a compilation."""
-        bound = copy(self)
-        bound.parameters = tuple({**dict(self.parameters), **self._signature.checked(parameters)}.items())
-        return bound
-
-    def __call__(self, *args: object, **parameters: object) -> object:
-        """Runs the plain function, or builds an expression when an argument is one."""
-        if any(isinstance(a, Expr) for a in args):
-            if len(self._returns) != 1:
-                raise PlanError(f"kernel {self.__name__!r} returns {len(self._returns)} columns; use .map(kernel)")
-            bound = self.bind(**parameters) if parameters else self  # type: ignore[arg-type]
-            return Expr(bound.outputs(tuple(as_node(a) for a in args))[0][1], self._returns[0].name)
-        return self.function(*args, **{**dict(self.parameters), **parameters})
-
-    def outputs(self, args: tuple[Node, ...] | None = None) -> tuple[tuple[str, Node], ...]:
-        """Returns (column name, node) of every output, reading columns named like the arguments by default."""
-        args = args if args is not None else tuple(column(c) for c in self._signature.columns)
-        wanted = len(self._signature.columns)
-        if len(args) != wanted:
-            raise PlanError(f"kernel {self.__name__!r} takes {wanted} columns, {len(args)} were given")
-        parameters, spec = self._signature.bound(self.parameters), self.spec
-        return tuple(
-            (f.name, Node("kernel", args=args, value=i, kernel=spec, parameters=parameters))
-            for i, f in enumerate(self._returns)
-        )
+    def _plain(self, args: tuple[object, ...], parameters: dict[str, object]) -> object:
+        given = self._nulls.plain(self._signature, args)
+        if given is None:
+            return None if len(self._returns) == 1 else (None,) * len(self._returns)
+        return self.function(*given, **parameters)
 
 
 @overload
@@ -83,7 +52,7 @@ def row_kernel(function: Callable[..., object]) -> RowKernel: ...
 
 @overload
 def row_kernel(
-    *, returns: Returns = None, nulls: str = "propagate", decimals: str = "", time_unit: str = "us"
+    *, returns: Returns = None, nulls: Nulls = "propagate", decimals: str = "", time_unit: str = "us"
 ) -> Callable[[Callable[..., object]], RowKernel]: ...
 
 
@@ -91,7 +60,7 @@ def row_kernel(
     function: Callable[..., object] | None = None,
     *,
     returns: Returns = None,
-    nulls: str = "propagate",
+    nulls: Nulls = "propagate",
     decimals: str = "",
     time_unit: str = "us",
 ) -> RowKernel | Callable[[Callable[..., object]], RowKernel]:
@@ -103,8 +72,11 @@ def row_kernel(
         Arguments are bound to columns by name; keyword-only arguments are parameters, fixed with `.bind`.
     returns : Arrow type or dict of column name to Arrow type
         What it returns: one value, or a tuple in the order of the dict. Default: the return annotation.
-    nulls : {"propagate", "forbid"}
+    nulls : {"propagate", "forbid"} or dict of column name to value
         "propagate": a null argument makes the outputs null and the function is not called. "forbid": it is an error.
+        A dict says by column what stands in for null there; nulls in other columns propagate. An argument named
+        `x_valid` beside `x` receives whether `x` is there: then the function is called although it is null, and `x` is
+        its fill or 0.
     decimals : {"scaled", "float64"}
         How decimal columns arrive: exact unscaled int64, or converted to float64. There is no default.
     time_unit : {"s", "ms", "us", "ns"}
@@ -132,7 +104,6 @@ def row_kernel(
     """
     refuse_unknown(
         {
-            "nulls": (nulls, ("propagate", "forbid")),
             "decimals": (decimals, ("", "scaled", "float64")),
             "time_unit": (time_unit, ("s", "ms", "us", "ns")),
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -29,6 +29,15 @@ class Signature:
     columns: tuple[str, ...]
     keywords: tuple[tuple[str, object], ...]
 
+    @property
+    def own(self) -> tuple[str, ...]:
+        """All positional arguments where they are more than the columns, else none: what a kernel's record holds."""
+        return self.arguments if self.arguments != self.columns else ()
+
+    def takes_null(self, column: str, fills: Mapping[str, Number]) -> bool:
+        """Tells whether the function is called although a column is null."""
+        return column in fills or column + _VALID in self.arguments
+
     def checked(self, parameters: dict[str, Number]) -> dict[str, Number]:
         """Returns parameters that may be bound; raises PlanError for an unknown name or a value that is no number."""
         known = [n for n, _ in self.keywords]
@@ -50,8 +59,8 @@ class Signature:
         return tuple(out)  # type: ignore[arg-type]  # what is not empty was checked to be a number
 
 
-def read_signature(function: Callable[..., object], *, arrays: bool) -> Signature:
-    """Returns a function's signature; kernels over arrays may take `out` and `<column>_valid`."""
+def read_signature(function: Callable[..., object], *, out: bool, validity: bool) -> Signature:
+    """Returns a function's signature; `out` and `<column>_valid` are no columns where the kernel may take them."""
     name = getattr(function, "__name__", "kernel")
     parameters = inspect.signature(function).parameters.values()
     arguments = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
@@ -59,7 +68,7 @@ def read_signature(function: Callable[..., object], *, arrays: bool) -> Signatur
     for key, value in keywords:
         if value is not inspect.Parameter.empty and not isinstance(value, (bool, int, float)):
             raise PlanError(f"parameter {key!r} of kernel {name!r} must default to a number, not {value!r}")
-    special = {OUT} | set(validities(arguments)) if arrays else set()
+    special = ({OUT} if out else set()) | (set(validities(arguments)) if validity else set())
     return Signature(
         name=name, arguments=arguments, columns=tuple(a for a in arguments if a not in special), keywords=keywords
     )
@@ -104,10 +113,3 @@ def refuse_unknown(choices: dict[str, tuple[object, tuple[str, ...]]]) -> None:
     for name, (value, allowed) in choices.items():
         if value not in allowed:
             raise PlanError(f"{name}={value!r} is not one of {', '.join(repr(a) for a in allowed if a)}")
-
-
-def refuse_unread(where: str, nulls: str | dict[str, Number], columns: tuple[str, ...]) -> None:
-    """Raises PlanError when what stands in for nulls is told for a column that a kernel does not read."""
-    for name in nulls if isinstance(nulls, dict) else ():
-        if name not in columns:
-            raise PlanError(f"{where}: nulls= names {name!r}, which is none of {list(columns)}")

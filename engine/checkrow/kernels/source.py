@@ -36,6 +36,11 @@ class Captured:
     block: SourceBlock
     early: tuple[tuple[Callable[..., object], SourceBlock], ...]
 
+    @property
+    def where(self) -> str:
+        """What messages about the function begin with."""
+        return f"{self.block.file}:{self.block.line}: kernel {self.block.name!r}"
+
 
 @dataclass(frozen=True, slots=True)
 class Reach:

@@ -128,7 +128,7 @@ class BadRowKeeper:
         bad = {row for origin, row in self._found if origin == batch.origin}
         if not bad:
             return None
-        good = np.array([batch.row_number(row) not in bad for row in range(batch.rows)])
+        good = ~np.isin(batch.row_numbers, np.array(sorted(bad)))
         return None if good.all() else good
 
 

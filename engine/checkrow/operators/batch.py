@@ -19,6 +19,7 @@ from checkrow.operators.column import Column
 from checkrow.operators.strings import StringTable
 from checkrow_kernels.bounds import minmax_int
 
+Array = NDArray[Any]
 ROWS = 131_072
 
 
@@ -50,7 +51,7 @@ class Batch:
     first_row : int
         Row number of the first one within `origin`.
     numbers : callable
-        Gives the row number within `origin` of every row, where rows were left out; asked only for messages.
+        Gives the row numbers within `origin`, where rows were left out or became several; asked only when needed.
     columns : dict
         Columns that are arrays already, beside those of `raw`.
     """
@@ -63,7 +64,7 @@ class Batch:
         origin: Origin,
         first_row: int,
         unscaled: frozenset[str] = frozenset(),
-        numbers: Callable[[int], int] | None = None,
+        numbers: Callable[[], Array] | None = None,
         columns: dict[str, Column] | None = None,
     ) -> None:
         self._raw = raw
@@ -111,11 +112,11 @@ class Batch:
                 self._columns[name] = from_arrow(array, self._dtypes[name], self._tables.get(name))
         return self._columns[name]
 
-    def replaced(self, arrow: pa.RecordBatch, place: Callable[[int], int]) -> Batch:
-        """Returns some of the rows, with the same string tables; `place` tells which row of this batch each one is."""
+    def replaced(self, arrow: pa.RecordBatch, places: Callable[[], Array]) -> Batch:
+        """Returns some of the rows, with the same string tables; `places` tells which rows of this batch they are."""
         return Batch(
             arrow, self._tables, self._dtypes, self.origin, self.first_row,
-            numbers=lambda row: self.row_number(place(row)),
+            numbers=lambda: self.row_numbers[places()],
         )  # fmt: skip
 
     def numbered(self, name: str, numbers: NDArray[np.int64]) -> Batch:
@@ -130,11 +131,18 @@ class Batch:
         """Returns the rows for which a mask is true, and which are good where that is told."""
         if good is not None:
             mask = pc.and_(mask, pa.array(good))
-        return self.replaced(self.arrow.filter(mask), lambda row: int(pc.indices_nonzero(mask)[row].as_py()))
+        return self.replaced(self.arrow.filter(mask), lambda: pc.indices_nonzero(mask).to_numpy())
+
+    @cached_property
+    def row_numbers(self) -> Array:
+        """The numbers of all rows within `origin`, int64."""
+        if self._numbers is None:
+            return np.arange(self.first_row, self.first_row + self.rows)
+        return self._numbers()
 
     def row_number(self, row: int) -> int:
         """Returns the number of a row within `origin`."""
-        return self._numbers(row) if self._numbers is not None else self.first_row + row
+        return self.first_row + row if self._numbers is None else int(self.row_numbers[row])
 
     def place(self, row: int) -> str:
         """Returns where a row stands, as messages begin."""

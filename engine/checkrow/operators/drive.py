@@ -12,7 +12,7 @@ from checkrow.compile.driver import Driver
 from checkrow.compile.emit import NULL_FORBIDDEN, OUT_OF_RANGE
 from checkrow.compile.failing_line import failing_line
 from checkrow.errors import ArithmeticRangeError, CheckrowError, KernelRowError
-from checkrow.expressions.nodes import KernelSpec, columns_of
+from checkrow.expressions.nodes import KernelSpec
 
 
 class KernelFailed(Exception):  # never leaves the operators: they raise what `located` returns
@@ -103,8 +103,9 @@ def _refused(driver: Driver, row: int, status: int, detail: int) -> KernelFailed
     if kernel is None:
         raise AssertionError("only results of kernels are checked")
     if status == NULL_FORBIDDEN:
-        names = ", ".join(columns_of(node))
-        message = f"forbids nulls but one of its columns ({names}) is null there"
+        names = ", ".join(c for c in kernel.columns if not kernel.takes_null(c))
+        message = f"forbids nulls but one of its arguments ({names}) is null there"
         return KernelFailed(row, kernel, "NullForbidden", message, call=call)
-    dtype = kernel.returns[int(node.value or 0)].dtype
-    return KernelFailed(row, kernel, "OutOfRange", f"returned a value that does not fit {dtype}", call=call)
+    field = kernel.returns[int(node.value or 0)]
+    message = f"returned a value that does not fit {field.dtype} ({field.name!r})"
+    return KernelFailed(row, kernel, "OutOfRange", message, call=call)

@@ -131,7 +131,10 @@ class GroupCaller:
                 continue
             values = column.values
             if valid is not None:
-                values = np.where(valid != 0, values, values.dtype.type(fills.get(name, 0)))
+                # A fill may lie beyond a narrow column, where the kernel takes a wider one.
+                narrow = column.dtype == "bool" or self._folds
+                kind = values.dtype if narrow else np.dtype(_WIDE.get(values.dtype.str[1:], "i8"))
+                values = np.where(valid != 0, values, kind.type(fills.get(name, 0)))
             gathered = _gathered(values, groups.rows)
             if column.dtype == "bool":
                 out.append(gathered.view(np.bool_))
@@ -259,12 +262,13 @@ class GroupCaller:
         if status == WRONG_ROWS:
             what = f"says it wrote {detail} rows; between 0 and {spec.max_rows or rows} are allowed"
             return KernelFailed(group, spec, "WrongRows", what)
+        if status == WRONG_LENGTH:
+            length, which = divmod(detail, len(spec.returns))
+            what = f"returned {length} values for {spec.returns[which].name!r}; the group has {rows} rows"
+            return KernelFailed(group, spec, "WrongLength", what)
         # A fold kernel's detail tells the row within the group as well.
         step, number = divmod(detail, len(spec.returns)) if self._folds else (-1, detail)
         field = spec.returns[number]
-        if status == WRONG_LENGTH:
-            what = f"returned an array for {field.name!r} that is not as long as the group ({rows} rows)"
-            return KernelFailed(group, spec, "WrongLength", what)
         what = f"returned a value for {field.name!r} that does not fit {field.dtype}"
         return KernelFailed(group, spec, "OutOfRange", what, step=step)
 

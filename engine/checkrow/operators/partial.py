@@ -281,4 +281,4 @@ def _column(evaluator: Evaluator, batch: Batch, node: Node) -> Column:
 
 
 def _rest(batch: Batch, first: int) -> Batch:
-    return batch.replaced(batch.arrow.slice(first), lambda row: first + row)
+    return batch.replaced(batch.arrow.slice(first), lambda: np.arange(first, batch.rows))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -12,11 +13,12 @@ from checkrow.compile.cache import DriverCache
 from checkrow.compile.driver import Driver, needs_mask, row_driver
 from checkrow.compile.emit import fusible
 from checkrow.expressions import types
-from checkrow.expressions.nodes import Node, columns_of, walk
+from checkrow.expressions.nodes import KernelCall, Node, columns_of, walk
 from checkrow.expressions.types import Field
 from checkrow.operators.arrow import to_arrow
 from checkrow.operators.bad_rows import BadRowKeeper, Marks, Survivor
 from checkrow.operators.batch import Batch
+from checkrow.operators.batch_calls import BatchCall
 from checkrow.operators.column import Column
 from checkrow.operators.drive import KernelFailed, drive
 from checkrow.operators.evaluate import Evaluator, KernelCaller, Places
@@ -51,30 +53,40 @@ class RowPipeline:
 
     def run(self, batch: Batch) -> pa.RecordBatch:
         """Returns the rows that pass, with the output columns."""
+        return self._evaluated(*self._kept(batch))[0]
+
+    def rows(self, batch: Batch) -> Batch:
+        """Returns the rows that pass as a batch of the output columns, numbered as they were."""
+        kept, known = self._kept(batch)
+        arrow, good = self._evaluated(kept, known)
+        dtypes = {name: node.dtype for name, node in self._outputs}
+        here: slice | Array = slice(None) if good is None else good
+        return Batch(arrow, {}, dtypes, batch.origin, batch.first_row, numbers=lambda: kept.row_numbers[here])
+
+    def _kept(self, batch: Batch) -> tuple[Batch, dict[Node, pa.Array]]:
+        """Returns the rows that meet the conditions, and what is computed of them already."""
         if self._fusible and self._fused and batch.rows and self._proof.holds(batch):
             return self._drive(batch)
-        kept = filtered(batch, self._predicates, self._cache, self._keeper)
-        return self._evaluated(kept, [node for _, node in self._outputs], {})
+        return filtered(batch, self._predicates, self._cache, self._keeper), {}
 
-    def _drive(self, batch: Batch) -> pa.RecordBatch:
+    def _drive(self, batch: Batch) -> tuple[Batch, dict[Node, pa.Array]]:
         masked = batch.has_nulls(self._columns) or needs_mask(self._nodes)
         rows, columns = drive_rows(
             self._cache, self._predicates, self._computed, batch, self._keeper, masked=masked
         )  # fmt: skip
         known = {node: to_arrow(column) for node, column in zip(self._computed, columns, strict=True)}
-        kept = batch
-        if len(rows) < batch.rows:
-            kept = batch.replaced(batch.arrow.take(pa.array(rows)), lambda row: int(rows[row]))
-        return self._evaluated(kept, [node for _, node in self._outputs], known)
+        if len(rows) == batch.rows:
+            return batch, known
+        return batch.replaced(batch.arrow.take(pa.array(rows)), lambda: rows), known
 
-    def _evaluated(self, batch: Batch, nodes: list[Node], known: dict[Node, pa.Array]) -> pa.RecordBatch:
-        """Returns columns of the rows on which no kernel fails."""
+    def _evaluated(self, batch: Batch, known: dict[Node, pa.Array]) -> tuple[pa.RecordBatch, Array | None]:
+        """Returns the output columns of the rows on which no kernel fails, and which those are if not all."""
         marks = Marks(batch.rows)
         evaluator = Evaluator(batch.arrow, kernel_caller(self._cache, batch, self._keeper, marks))
-        arrays = [known[node] if node in known else evaluator.array(node) for node in nodes]
+        arrays = [known[node] if node in known else evaluator.array(node) for _, node in self._outputs]
         plain = [a if a.type == f.type else a.cast(f.type) for a, f in zip(arrays, self._schema, strict=True)]
         whole = pa.RecordBatch.from_arrays(plain, schema=self._schema)
-        return whole if marks.good is None else whole.filter(pa.array(marks.good))
+        return (whole, None) if marks.good is None else (whole.filter(pa.array(marks.good)), marks.good)
 
 
 def filtered(batch: Batch, predicates: tuple[Node, ...], cache: DriverCache, keeper: BadRowKeeper) -> Batch:
@@ -155,31 +167,42 @@ def drive_rows(
 
 
 def kernel_caller(cache: DriverCache, batch: Batch, keeper: BadRowKeeper, marks: Marks) -> KernelCaller:
-    """Returns what the vectorised tier calls for a kernel: a row driver over the kernel's arguments alone.
+    """Returns what the vectorised tier calls for a kernel: a driver over the kernel's arguments alone.
 
     Rows that are to leave the batch get null and are marked.
     """
+    outcomes: dict[tuple[Node, tuple[int, ...]], tuple[list[pa.Array], Array, list[Column]]] = {}
 
     def call(node: Node, args: list[pa.Array], rows: int, places: Places) -> pa.Array:
         if not rows:
             return pa.array([], types.parse_type(node.dtype))
-        here = _arguments(node, args, batch, places)
+        done, column = called(node, args, _arguments(node, args, batch, places))
+        if len(done) == rows:
+            return to_arrow(column)
+        if keeper.keeps:
+            bad = np.delete(np.arange(rows), done)
+            marks.add(bad if places is None else places[bad])
+        where = np.full(rows, -1, np.int64)
+        where[done] = np.arange(len(done))
+        return to_arrow(column).take(pa.array(where, mask=where < 0))
+
+    def called(node: Node, args: list[pa.Array], here: Batch) -> tuple[Array, Column]:
+        """Returns the rows on which the kernel of a node did not fail, and what the node is there."""
         names = tuple(here.names)
         inputs = tuple(
             Node("col", name=n, dtype=a.dtype, nullable=a.nullable) for n, a in zip(names, node.args, strict=True)
         )
-        plain = Node(
-            "kernel", args=inputs, value=node.value, dtype=node.dtype, nullable=node.nullable, kernel=node.kernel,
-            parameters=node.parameters,
-        )  # fmt: skip
-        done, columns = drive_rows(cache, (), (plain,), here, keeper, masked=here.has_nulls(names))
-        if len(done) == rows:
-            return to_arrow(columns[0])
-        bad = np.delete(np.arange(rows), done)
-        marks.add(bad if places is None else places[bad])
-        where = np.full(rows, -1, np.int64)
-        where[done] = np.arange(len(done))
-        return to_arrow(columns[0]).take(pa.array(where, mask=where < 0))
+        plain = msgspec.structs.replace(node, args=inputs)
+        if node.kernel is None or node.kernel.kind != "batch":
+            done, columns = drive_rows(cache, (), (plain,), here, keeper, masked=here.has_nulls(names))
+            return done, columns[0]
+        # All outputs of one call: the arrays are kept, so that no other can take the place of one in memory.
+        key = (msgspec.structs.replace(node, value=None, dtype=""), tuple(map(id, args)))
+        if key not in outcomes:
+            call = KernelCall(kernel=node.kernel, args=inputs, parameters=node.parameters)
+            outcomes[key] = (args, *BatchCall(call, here, cache, keeper).run())
+        _, done, columns = outcomes[key]
+        return done, columns[int(node.value or 0)]
 
     return call
 
@@ -189,5 +212,5 @@ def _arguments(node: Node, args: list[pa.Array], batch: Batch, places: Places) -
     names = [f"a{j}" for j in range(len(args))]
     dtypes = {n: a.dtype for n, a in zip(names, node.args, strict=True)}
     rows = pa.RecordBatch.from_arrays(args, names=names)
-    number = batch.row_number if places is None else lambda row: batch.row_number(int(places[row]))
-    return Batch(rows, {}, dtypes, batch.origin, batch.first_row, numbers=number)
+    every: slice | Array = slice(None) if places is None else places
+    return Batch(rows, {}, dtypes, batch.origin, batch.first_row, numbers=lambda: batch.row_numbers[every])

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from checkrow.expressions.expression import render
-from checkrow.expressions.nodes import Node
+from checkrow.expressions.nodes import Node, walk
 from checkrow.kernels.fold import FOLD
+from checkrow.plan.expansions import Expansion
 from checkrow.plan.slices import PARTITION_ROWS, Task
 from checkrow.plan.stages import (
     CollectSink,
@@ -61,12 +62,29 @@ def _groups(source: GroupSource) -> list[str]:
 
 
 def _work(stage: Stage, fused: bool) -> list[str]:
-    out = [f"keep rows where {render(p)}" for p in stage.predicates]
+    out = [line for e in stage.expansions for line in _expansion(e)]
+    out += [f"keep rows where {render(p)}" for p in stage.predicates]
     out += [f"compute {name} = {render(node)}" for name, node in stage.outputs if node.op != "col"]
+    whole = dict.fromkeys(k for node in stage.nodes() for n in walk(node) if (k := n.kernel) and k.kind == "batch")
+    out += [f"call batch kernel {k.name} with the arrays of each batch" for k in whole]
+    if whole:
+        return out
     if stage.predicates or isinstance(stage.sink, ExchangeSink):
         reason = "a kernel or enough rows pay for compiling" if fused else "too few rows to compile for"
         out.append(f"{'one compiled loop' if fused else 'vectorised'}: {reason}")
     return out
+
+
+def _expansion(made: Expansion) -> list[str]:
+    spec = made.call.kernel
+    args = ", ".join([*(render(a) for a in made.call.args), *(f"{n}={v}" for n, v in made.call.parameters)])
+    kept = ", ".join(name for name, _ in made.kept)
+    beside = f"each with its {kept}" if kept else "with no other columns"
+    return [
+        *(f"keep rows where {render(p)}" for p in made.predicates),
+        *(f"compute {name} = {render(node)}" for name, node in made.kept if node.op != "col"),
+        f"make 0 to {spec.max_rows:,} rows of each by expand kernel {spec.name}({args}), {beside}",
+    ]
 
 
 def _sink(stage: Stage, bits: int) -> list[str]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from checkrow.errors import KernelTypeError, PlanError
 from checkrow.expressions import types
-from checkrow.expressions.nodes import KernelCall, KernelSpec, Node, OrderKey
+from checkrow.expressions.nodes import KernelCall, Node, OrderKey
 from checkrow.expressions.typing import kernel_argument, resolve
 from checkrow.plan.aggregates import group_key
 
@@ -75,24 +75,9 @@ def grouping(
     args = tuple(
         kernel_argument(spec, name, resolve(arg, schema)) for name, arg in zip(spec.columns, call.args, strict=True)
     )
-    for name, value in spec.fills:
-        _check_fill(spec, name, value, args[spec.columns.index(name)].dtype)
     typed_keys = tuple((name, group_key(name, resolve(node, schema))) for name, node in keys)
     typed_order = tuple(OrderKey(resolve(o.node, schema), o.descending) for o in order)
     for o in typed_order:
         if not o.node.dtype:
             raise KernelTypeError("order_by names a column that holds only nulls and has no type; cast it")
     return Grouping(keys=typed_keys, order=typed_order, call=msgspec.structs.replace(call, args=args))
-
-
-def _check_fill(spec: KernelSpec, name: str, value: float | bool, dtype: str) -> None:
-    """Raises KernelTypeError when what stands in for nulls is no value of the column as the kernel sees it."""
-    if types.is_float(dtype) or types.is_text(dtype):
-        return
-    whole = isinstance(value, bool) if dtype == "bool" else isinstance(value, int) and not isinstance(value, bool)
-    low, high = types.integer_range(dtype)
-    if not whole or not low <= value <= high:
-        raise KernelTypeError(
-            f"{spec.place}: kernel {spec.name!r}: nulls= gives {value!r} for column {name!r}, which is {dtype}; give "
-            f"{'True or False' if dtype == 'bool' else f'a whole number from {low} to {high}'}"
-        )

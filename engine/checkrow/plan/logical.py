@@ -10,6 +10,7 @@ from checkrow.expressions.nodes import KernelCall, Node, OrderKey
 from checkrow.expressions.types import Field, Schema
 from checkrow.expressions.typing import field_of, resolve
 from checkrow.plan.aggregates import aggregation
+from checkrow.plan.expansions import expansion, kept_columns
 from checkrow.plan.groups import grouping
 from checkrow.plan.source import Source
 
@@ -58,7 +59,15 @@ class Apply(msgspec.Struct, frozen=True, tag="apply"):
     call: KernelCall
 
 
-Relation = Scan | Filter | Assign | Select | Aggregate | Apply
+class Expand(msgspec.Struct, frozen=True, tag="expand"):
+    """What a kernel makes of each row: any number of rows with the columns that are kept and its own."""
+
+    input: Relation
+    keep: tuple[str, ...]
+    call: KernelCall
+
+
+Relation = Scan | Filter | Assign | Select | Aggregate | Apply | Expand
 
 
 def schema_of(relation: Relation) -> Schema:
@@ -89,6 +98,8 @@ def schema_of(relation: Relation) -> Schema:
             return aggregation(schema_of(below), keys, calls).schema()
         case Apply(below, keys, order, call):
             return grouping(schema_of(below), keys, order, call).schema()
+        case Expand(below, keep, call):
+            return expansion(schema_of(below), kept_columns(keep), call).schema()
 
 
 def _field(name: str, node: Node, schema: Schema) -> Field:

@@ -13,8 +13,9 @@ from checkrow.expressions.nodes import Node, column, columns_of, substitute, wal
 from checkrow.expressions.types import Field, Schema
 from checkrow.expressions.typing import field_of, resolve
 from checkrow.plan.aggregates import Aggregation, aggregation
+from checkrow.plan.expansions import Expansion, expansion, kept_columns, pruned, sunk
 from checkrow.plan.groups import Grouping, grouping
-from checkrow.plan.logical import Aggregate, Apply, Assign, Filter, Relation, Scan, Select, schema_of
+from checkrow.plan.logical import Aggregate, Apply, Assign, Expand, Filter, Relation, Scan, Select, schema_of
 from checkrow.plan.source import Source
 
 
@@ -111,22 +112,35 @@ Sink = ParquetSink | CollectSink | ExchangeSink | ScatterSink
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
-    """One pass over a slice: source, row-wise work as typed expressions over the source's columns, sink."""
+    """One pass over a slice: source, row-wise work as typed expressions, sink.
+
+    Predicates and outputs are over the columns of the source or, where rows are expanded in between, over those of the
+    last expansion; each expansion is over the columns of what stands before it.
+    """
 
     number: int
     source: ScanSource | MergeSource | GroupSource
     predicates: tuple[Node, ...]
     outputs: tuple[tuple[str, Node], ...]
     sink: ParquetSink | CollectSink | ExchangeSink | ScatterSink
+    expansions: tuple[Expansion, ...] = ()
 
     def nodes(self) -> tuple[Node, ...]:
-        """Returns every expression the stage computes over its source's columns."""
+        """Returns every expression the stage computes."""
+        return (*(n for e in self.expansions for n in e.nodes()), *self.nodes_above())
+
+    def nodes_above(self) -> tuple[Node, ...]:
+        """Returns the expressions over what its expansions give, or over its source where it has none."""
         return _nodes(self.predicates, self.outputs, self.sink)
 
+    def source_predicates(self) -> tuple[Node, ...]:
+        """Returns the conditions over the source's columns that every row must meet."""
+        return self.expansions[0].predicates if self.expansions else self.predicates
+
     def has_kernel(self) -> bool:
-        """Tells whether the stage calls user code while it passes over its source's rows."""
-        own = isinstance(self.sink, ExchangeSink) and self.sink.aggregation.has_kernel()
-        return own or any(n.op == "kernel" for node in self.nodes() for n in walk(node))
+        """Tells whether the stage compiles user code into the loop over its source's rows."""
+        own = bool(self.expansions) or (isinstance(self.sink, ExchangeSink) and self.sink.aggregation.has_kernel())
+        return own or any(n.kernel.kind != "batch" for node in self.nodes() for n in walk(node) if n.kernel)
 
     def output_schema(self) -> Schema:
         """Returns the columns of the rows that reach the sink."""
@@ -134,10 +148,16 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Open:
-    """A stage under construction: visible columns as untyped expressions over the source's columns."""
+    """A stage under construction: visible columns as untyped expressions over those of the source or last expansion."""
 
     def __init__(self, source: Source | MergeSource | GroupSource, schema: Schema) -> None:
         self.source = source
+        self.source_schema = schema
+        self.expansions: list[Expansion] = []
+        self.start(schema)
+
+    def start(self, schema: Schema) -> None:
+        """Begins with the columns of a schema, whatever came before."""
         self.schema = schema
         self.visible: dict[str, Node] = {f.name: column(f.name) for f in schema}
         self.predicates: list[Node] = []
@@ -176,21 +196,33 @@ def _build(relation: Relation, stages: list[Stage]) -> _Open:
         return _aggregate(stage, stages, relation)
     elif isinstance(relation, Apply):
         return _apply(stage, stages, relation)
+    elif isinstance(relation, Expand):
+        _expand(stage, relation)
     return stage
 
 
+def _expand(stage: _Open, relation: Expand) -> None:
+    keep = tuple((name, substitute(node, stage.visible)) for name, node in kept_columns(relation.keep))
+    made = expansion(stage.schema, keep, relation.call.substituted(stage.visible), stage.predicates)
+    stage.expansions.append(made)
+    stage.start(made.schema())
+
+
 def _add_filter(stage: _Open, stages: list[Stage], condition: Node) -> None:
-    """Adds a condition, below the exchange when it reads only group keys."""
+    """Adds a condition, below expansions that keep what it reads, and below the exchange when that is group keys."""
     for part in _conjuncts(substitute(condition, stage.visible)):
-        if not isinstance(stage.source, Source):
+        level, typed = sunk(stage.expansions, resolve(part, stage.schema))
+        if level == 0 and not isinstance(stage.source, Source):
             keys = dict(stage.source.keys)
-            if keys and set(columns_of(part)) <= keys.keys():
+            if keys and set(columns_of(typed)) <= keys.keys():
                 below = stages[-1]
-                typed = resolve(part, stage.schema)
-                pushed = substitute(typed, keys)
-                stages[-1] = msgspec.structs.replace(below, predicates=(*below.predicates, pushed))
+                stages[-1] = msgspec.structs.replace(below, predicates=(*below.predicates, substitute(typed, keys)))
                 continue
-        stage.predicates.append(resolve(part, stage.schema))
+        if level == len(stage.expansions):
+            stage.predicates.append(typed)
+            continue
+        above = stage.expansions[level]
+        stage.expansions[level] = msgspec.structs.replace(above, predicates=(*above.predicates, typed))
 
 
 def _conjuncts(node: Node) -> list[Node]:
@@ -218,27 +250,22 @@ def _apply(stage: _Open, stages: list[Stage], relation: Apply) -> _Open:
 
 
 def _close(stage: _Open, number: int, outputs: tuple[tuple[str, Node], ...], sink: Sink) -> Stage:
+    predicates = tuple(stage.predicates)
+    expansions, names = pruned(stage.expansions, _nodes(predicates, outputs, sink))
     source: ScanSource | MergeSource | GroupSource
     if isinstance(stage.source, Source):
-        source = ScanSource(source=stage.source, columns=_needed(stage, outputs, sink))
+        columns = tuple(field_of(stage.source_schema, name) for name in names)
+        source = ScanSource(source=stage.source, columns=columns)
     else:
         source = stage.source
-    predicates = tuple(stage.predicates)
-    return Stage(number=number, source=source, predicates=predicates, outputs=outputs, sink=sink)
-
-
-def _needed(stage: _Open, outputs: tuple[tuple[str, Node], ...], sink: Sink) -> Schema:
-    return tuple(field_of(stage.schema, name) for name in columns_of(*_nodes(tuple(stage.predicates), outputs, sink)))
+    return Stage(
+        number=number, source=source, predicates=predicates, outputs=outputs, sink=sink, expansions=expansions
+    )  # fmt: skip
 
 
 def _nodes(predicates: tuple[Node, ...], outputs: tuple[tuple[str, Node], ...], sink: Sink) -> tuple[Node, ...]:
     computed = sink.nodes() if isinstance(sink, (ExchangeSink, ScatterSink)) else ()
     return (*predicates, *(n for _, n in outputs), *computed)
-
-
-def columns_read(stage: Stage) -> tuple[str, ...]:
-    """Returns the source columns a stage's predicates read: those whose statistics can prune."""
-    return columns_of(*stage.predicates)
 
 
 def check_sink(sink: ParquetSink, schema: Schema) -> None:

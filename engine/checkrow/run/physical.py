@@ -82,7 +82,7 @@ def physical_plan(
         raise ConfigError("BadRows('quarantine') needs a dataset to commit to; use write_parquet, or BadRows('null')")
     if keeps:
         quarantine_columns(first.source.source.schema)
-    files, pruned = prune(read_footers(first), first.predicates)
+    files, pruned = prune(read_footers(first), first.source_predicates())
     total = sum(g.rows for f in files for g in f.row_groups) + pruned
     source = msgspec.structs.replace(first.source.source, files=files)
     first = msgspec.structs.replace(first, source=msgspec.structs.replace(first.source, source=source))

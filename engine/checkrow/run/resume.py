@@ -79,7 +79,7 @@ def _misfit(old: PhysicalPlan, new: PhysicalPlan) -> str:
         other = next((name for name in {**a, **b} if a.get(name) != b.get(name)), None)
         if other is not None:
             return f"{other} of the step '{stage_name(before)}' changed, which finished tasks were made for"
-    if old.rows_pruned and not _bare(old.stages[0]) <= set(new.stages[0].predicates):
+    if old.rows_pruned and not _bare(old.stages[0]) <= set(new.stages[0].source_predicates()):
         return "rows that the old filter left out unread are not in its slices"
     return ""
 
@@ -91,7 +91,7 @@ def _kind(stage: Stage) -> tuple[object, ...]:
 
 def _bare(stage: Stage) -> set[Node]:
     """Returns the conditions that may have excluded row groups: those without a kernel."""
-    return {p for p in stage.predicates if not any(n.op == "kernel" for n in walk(p))}
+    return {p for p in stage.source_predicates() if not any(n.op == "kernel" for n in walk(p))}
 
 
 def _meaning(stage: Stage) -> dict[str, object]:

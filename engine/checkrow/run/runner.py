@@ -304,6 +304,7 @@ class _Writing:
             rows_in=sum(a.rows_in for a in accounts), rows_out=sum(a.rows_out for a in accounts),
             rows_filtered=sum(a.rows_filtered for a in accounts), rows_nulled=sum(a.rows_nulled for a in accounts),
             rows_quarantined=sum(a.rows_quarantined for a in accounts),
+            rows_expanded=sum(a.rows_expanded for a in accounts),
         )  # fmt: skip
         schema = encode_schema(types.arrow_schema(plan.stages[-1].output_schema()))
         committed_at = self._options.clock.now().isoformat()

@@ -91,6 +91,7 @@ def stage_name(stage: Stage) -> str:
         source = "merge"
     elif isinstance(stage.source, GroupSource):
         source = f"apply {stage.source.grouping.call.kernel.name}"
+    source = ", ".join([source, *(f"expand by {e.call.kernel.name}" for e in stage.expansions)])
     if isinstance(stage.sink, ExchangeSink):
         return f"{source} and aggregate"
     if isinstance(stage.sink, ScatterSink):
@@ -259,7 +260,7 @@ class StageDriver:
                 run=driving.run, stage=result.stage, task=result.task, rows_in=result.accounting.rows_in,
                 rows_out=result.accounting.rows_out, size_bytes=result.size_bytes, seconds=round(result.seconds, 6),
                 durable=result.durable, rows_nulled=result.accounting.rows_nulled,
-                rows_quarantined=result.accounting.rows_quarantined,
+                rows_quarantined=result.accounting.rows_quarantined, rows_expanded=result.accounting.rows_expanded,
             )
         )  # fmt: skip
         if result.exchange is not None and driving.recorded:
@@ -289,6 +290,7 @@ class StageDriver:
                 rows_filtered=sum(c.rows_filtered for c in counts), rows_pruned=0, seconds=round(seconds, 6),
                 rows_nulled=sum(c.rows_nulled for c in counts),
                 rows_quarantined=sum(c.rows_quarantined for c in counts),
+                rows_expanded=sum(c.rows_expanded for c in counts),
             )
         )  # fmt: skip
 

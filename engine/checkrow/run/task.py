@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
 import time
@@ -10,18 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 
 from checkrow.compile.cache import driver_cache
 from checkrow.errors import TaskError
 from checkrow.expressions import types
-from checkrow.expressions.nodes import Node, columns_of
+from checkrow.expressions.nodes import Node, columns_of, walk
 from checkrow.operators.arrow import from_arrow, to_batch
 from checkrow.operators.bad_rows import BadRowKeeper
 from checkrow.operators.batch import ROWS, Batch, Origin
 from checkrow.operators.column import Columns
 from checkrow.operators.exchange import ExchangeOutput, FileExchange, MemoryExchange, write_exchange
+from checkrow.operators.expansions import Expansions
 from checkrow.operators.groups import GroupCaller
 from checkrow.operators.merge import merge_partition
 from checkrow.operators.output import StagedFiles
@@ -139,10 +140,12 @@ class _Work:
         self.spec = spec
         self.inputs = inputs
         self.rows_in = 0
+        self.rows_read_last = 0
         self.rows_merged_away = 0
         self.rows_filtered = 0
         self.tables: dict[str, StringTable] = {}
         self.keeper = BadRowKeeper(spec.bad_rows)
+        self.expansions: Expansions | None = None
 
     # -- sinks --------------------------------------------------------------------------------------------------------
 
@@ -177,19 +180,30 @@ class _Work:
         return output
 
     def _tracked(self, batch: Batch) -> Batch:
-        """Returns the rows read last with a column that says where each was read."""
-        first = origin_of(self.spec.task.number, self.rows_in - batch.rows)
-        return batch.numbered(ORIGIN, np.arange(first, first + batch.rows))
+        """Returns the rows read last, or made of them, with a column that says where each was read."""
+        first = origin_of(self.spec.task.number, self.rows_in - self.rows_read_last)
+        return batch.numbered(ORIGIN, first + batch.row_numbers - batch.first_row)
 
     def _count(self, rows_kept: int) -> None:
         """Notes what became of the rows that did not get through: they were filtered, or have left as bad."""
         bad = self.keeper.count if self.keeper.keeps else 0
-        self.rows_filtered = self.rows_in - self.rows_merged_away - rows_kept - bad
+        self.rows_filtered = self.rows_in + self.rows_expanded - self.rows_merged_away - rows_kept - bad
+        if self.rows_filtered < 0:
+            raise TaskError(
+                f"{self.rows_in} rows went in and {self.rows_expanded} were added, but {rows_kept} came out; nothing "
+                "was recorded"
+            )
+
+    @property
+    def rows_expanded(self) -> int:
+        """Rows that expand kernels added."""
+        return self.expansions.rows_added if self.expansions is not None else 0
 
     def _accounting(self, rows_out: int) -> Accounting:
         bad = self.keeper.count
         return Accounting(
             rows_in=self.rows_in, rows_out=rows_out, rows_filtered=self.rows_filtered,
+            rows_expanded=self.rows_expanded,
             rows_nulled=0 if self.keeper.keeps else bad, rows_quarantined=bad if self.keeper.keeps else 0,
         )  # fmt: skip
 
@@ -274,26 +288,44 @@ class _Work:
             yield pipeline.run(batch)
 
     def _batches(self, coded: tuple[str, ...]) -> Iterator[Batch]:
+        """Yields the rows that predicates and sink work on; text columns in `coded` arrive as codes."""
+        stage = self.spec.stage
+        if not stage.expansions:
+            batches, self.tables = self._read(coded)
+            return batches
+        batches, _ = self._read(())
+        self.tables = {name: StringTable() for name in coded}
+        called = tuple(n for n in stage.nodes_above() if any(below.op == "kernel" for below in walk(n)))
+        self.expansions = Expansions(
+            stage.expansions, stage.predicates, called, self.tables, driver_cache(), self.keeper, fused=self.spec.fused
+        )  # fmt: skip
+        return itertools.chain.from_iterable(map(self.expansions.run, batches))
+
+    def _read(self, coded: tuple[str, ...]) -> tuple[Iterator[Batch], dict[str, StringTable]]:
+        """Returns the rows of the task's source, and the string tables of columns that arrive as codes."""
         source = self.spec.stage.source
         if isinstance(source, Exchanged):
-            self.tables = {name: StringTable() for name in coded}
-            return self._exchanged(source)
+            tables = {name: StringTable() for name in coded}
+            return self._exchanged(source, tables), tables
         opener = open_source(source.source.storage_options)
         own = decodes_itself(self.spec.task.size_bytes)
         reader = SliceReader(source.source.files, source.columns, coded, opener, own=own)
-        self.tables = reader.tables
-        return self._counted(reader.batches(self.spec.task.pieces))
+        return self._counted(reader.batches(self.spec.task.pieces)), reader.tables
 
     def _counted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         for batch in batches:
             self.rows_in += batch.rows
+            self.rows_read_last = batch.rows
             yield batch
 
     def _ranges(self) -> dict[str, tuple[int, int]]:
+        """Returns what statistics say of the columns that the sink works on: nothing of those that kernels made."""
         source = self.spec.stage.source
-        return slice_ranges(source.source.files, self.spec.task.pieces) if isinstance(source, ScanSource) else {}
+        if self.spec.stage.expansions or not isinstance(source, ScanSource):
+            return {}
+        return slice_ranges(source.source.files, self.spec.task.pieces)
 
-    def _exchanged(self, source: MergeSource | GroupSource) -> Iterator[Batch]:
+    def _exchanged(self, source: MergeSource | GroupSource, tables: dict[str, StringTable]) -> Iterator[Batch]:
         """Yields what comes of this task's partitions, each gathered from all slices."""
         schema = source.schema()
         dtypes = {f.name: f.dtype for f in schema}
@@ -312,7 +344,7 @@ class _Work:
                 whole = to_batch(columns, schema)
                 for start in range(0, whole.num_rows, ROWS):
                     batch = Batch(
-                        whole.slice(start, ROWS), self.tables, dtypes, Origin(f"partition {number}"), first + start
+                        whole.slice(start, ROWS), tables, dtypes, Origin(f"partition {number}"), first + start
                     )
                     yield batch
                     self.keeper.tell(batch)
@@ -343,7 +375,7 @@ def _coded(stage: Stage) -> tuple[str, ...]:
     if not isinstance(stage.sink, ExchangeSink):
         return ()
     bare = [k.name for k in stage.sink.aggregation.all_keys() if k.op == "col" and types.is_text(k.dtype)]
-    if isinstance(stage.source, Exchanged):
+    if stage.expansions or isinstance(stage.source, Exchanged):
         return tuple(dict.fromkeys(bare))
     wanted = {*bare, *columns_of(*stage.predicates)}
     return tuple(f.name for f in stage.source.columns if f.name in wanted and types.is_text(f.dtype))

@@ -12,9 +12,10 @@ from checkrow.storage.store import Outcome, PosixStore, digest_file
 
 
 class Accounting(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a task's rows went: in = out + filtered for row-wise work; pruned rows were never read.
+    """Where a task's rows went: in + expanded = out + filtered for row-wise work; pruned rows were never read.
 
-    Rows on which a kernel failed are either `rows_quarantined`, which left (in = out + filtered + quarantined), or
+    `rows_expanded` are those that expand kernels made of a row beyond its first; a row they made none of is filtered.
+    Rows on which a kernel failed are either `rows_quarantined`, which left (and add to the right side), or
     `rows_nulled`, which are among the others: null stands in for the kernel's result.
     """
 
@@ -23,6 +24,7 @@ class Accounting(msgspec.Struct, frozen=True, kw_only=True):
     rows_filtered: int = 0
     rows_nulled: int = 0
     rows_quarantined: int = 0
+    rows_expanded: int = 0
 
     @property
     def rows_bad(self) -> int:

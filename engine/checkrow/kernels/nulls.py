@@ -1,0 +1,72 @@
+"""What a kernel does about null arguments: stated in its decorator, followed in every tier and in plain calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from checkrow.errors import KernelRowError, PlanError
+from checkrow.kernels.signature import OUT, Signature, refuse_unknown, validity_of
+from checkrow.kernels.source import Number
+
+PROPAGATE, FORBID = "propagate", "forbid"
+Nulls = str | dict[str, Number]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NullRule:
+    """What happens on a null in a column that has neither a fill nor an argument for its validity, and the fills.
+
+    Attributes
+    ----------
+    action : {"propagate", "forbid"}
+    fills : tuple of (column, value)
+    """
+
+    action: str
+    fills: tuple[tuple[str, Number], ...] = ()
+
+    def plain(self, signature: Signature, args: tuple[object, ...]) -> tuple[object, ...] | None:
+        """Returns the arguments of a plain call, None being null; None if the function is not to be called.
+
+        Arguments that receive validity may be left out: they are made here.
+
+        Raises
+        ------
+        KernelRowError
+            If an argument is None that the rule forbids.
+        """
+        short = [a for a in signature.arguments if a in signature.columns or a == OUT]
+        if len(args) != len(short):
+            return args
+        given, fills = dict(zip(short, args, strict=True)), dict(self.fills)
+        missing = [c for c in signature.columns if given[c] is None and not signature.takes_null(c, fills)]
+        if missing and self.action == FORBID:
+            raise KernelRowError(
+                f"kernel {signature.name!r} forbids nulls but {missing[0]!r} is None; give nulls={{{missing[0]!r}: "
+                f"value}} or take {missing[0]}_valid"
+            )
+        if missing:
+            return None
+        return tuple(
+            (fills.get(a, 0) if given[a] is None else given[a]) if a in given else given[validity_of(a)] is not None
+            for a in signature.arguments
+        )
+
+
+def null_rule(nulls: Nulls, signature: Signature, where: str, *, default: str) -> NullRule:
+    """Returns the rule that `nulls=` states; with fills, other columns follow the default of the kernel's kind.
+
+    Raises
+    ------
+    PlanError
+        If it names a column that the kernel does not read, or a value that is no number.
+    """
+    if not isinstance(nulls, dict):
+        refuse_unknown({"nulls": (nulls, tuple(dict.fromkeys((default, FORBID))))})
+        return NullRule(action=nulls)
+    for name, value in nulls.items():
+        if name not in signature.columns:
+            raise PlanError(f"{where}: nulls= names {name!r}, which is none of {list(signature.columns)}")
+        if not isinstance(value, (bool, int, float)):
+            raise PlanError(f"{where}: nulls= gives {value!r} for {name!r}; a number can stand in for null")
+    return NullRule(action=default, fills=tuple(nulls.items()))
