@@ -14,6 +14,7 @@ import pytest
 import checkrow as cr
 from checkrow import errors
 from checkrow.compile import failing_line
+from checkrow.compile.cache import DriverCache
 from checkrow.jobs.loading import load_job
 
 TEXT = Path(__file__).read_text().splitlines()
@@ -183,10 +184,18 @@ def compiled_only(jit) -> None:
 def test_no_line_where_plain_python_does_otherwise(monkeypatch) -> None:
     wanted = f"({Path(__file__)}:{next(n for n, line in enumerate(TEXT, 1) if line == 'def rows(x):')})"
 
-    def other(*_):
-        raise TypeError("another")
+    plain = DriverCache.plain
 
-    monkeypatch.setattr("checkrow.compile.cache.DriverCache.plain", lambda *_: other)
+    def another(cache, driver):
+        def run(*arguments):
+            try:
+                plain(cache, driver)(*arguments)
+            except ValueError as error:
+                raise TypeError("another").with_traceback(error.__traceback__) from None
+
+        return run
+
+    monkeypatch.setattr("checkrow.compile.cache.DriverCache.plain", another)
     assert wanted in message(lambda ds: ds.map(rows))
     monkeypatch.setattr("checkrow.compile.cache.DriverCache.plain", lambda *_: lambda *_: (1, 0, 0))
     assert wanted in message(lambda ds: ds.map(rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -135,10 +136,14 @@ def test_code_in_files_of_others_is_known_by_their_state(tmp_path) -> None:
     assert run(tmp_path, made("K = 3000\ndef f(values, extra):\n    return K * extra\n")) == (15_000, 1)
 
 
-def test_a_directory_of_others_is_refused(tmp_path) -> None:
+def test_a_directory_of_others_is_refused(tmp_path, monkeypatch) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()
     shared.chmod(0o770)
     with pytest.raises(PermissionError, match="not private to this user; it holds code that is run"):
         private_directory(shared)
-    assert private_directory(tmp_path / "own").stat().st_mode & 0o777 == 0o700
+    own = private_directory(tmp_path / "own")
+    assert own.stat().st_mode & 0o777 == 0o700
+    monkeypatch.setattr(os, "getuid", lambda: 54_321)
+    with pytest.raises(PermissionError, match="not private to this user"):
+        private_directory(own)

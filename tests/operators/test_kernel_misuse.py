@@ -85,7 +85,7 @@ WRONG = {
         fold="return state, u",
     ),
     "is as long as it likes": Wrong(
-        ROW, "returned \d+ values for 'y'; the group has \d+ rows", options=", shape='map'", group="return a[:1]"
+        ROW, r"returned \d+ values for 'y'; the group has \d+ rows", options=", shape='map'", group="return a[:1]"
     ),
     "gives more rows than there is room for": Wrong(
         ROW, "says it wrote 9 rows; between 0 and 4 are allowed", arguments="a, out",

@@ -20,7 +20,8 @@ from checkrow.errors import CheckrowError, ClusterError, ConfigError
 from checkrow.operators.exchange import ExchangeOutput
 from checkrow.plan.fingerprint import recordable, recorded
 from checkrow.run.executor import Done
-from checkrow.run.task import TaskResult, TaskSpec, run_task
+from checkrow.run.spec import TaskResult, TaskSpec
+from checkrow.run.task import run_task
 
 
 def run_encoded(spec: bytes, inputs: tuple[str, ...]) -> TaskResult:

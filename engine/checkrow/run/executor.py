@@ -12,7 +12,8 @@ from typing import Protocol
 
 from checkrow.errors import ConfigError
 from checkrow.operators.exchange import ExchangeOutput
-from checkrow.run.task import TaskResult, TaskSpec, run_task
+from checkrow.run.spec import TaskResult, TaskSpec
+from checkrow.run.task import run_task
 
 Work = tuple[TaskSpec, Sequence[ExchangeOutput | str]]
 

@@ -20,7 +20,8 @@ from checkrow.run import lifecycle
 from checkrow.run.deadlines import Deadlines
 from checkrow.run.executor import Executor
 from checkrow.run.interrupt import Interrupts
-from checkrow.run.task import TaskResult, TaskSpec, persist_exchange, trimmed
+from checkrow.run.recording import persist_exchange
+from checkrow.run.spec import TaskResult, TaskSpec, trimmed
 from checkrow.storage.manifest import StagedOutput, TaskManifest
 from checkrow.storage.store import PosixStore
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import os
-import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import pyarrow as pa
 
 from checkrow.compile.cache import driver_cache
@@ -21,7 +17,7 @@ from checkrow.operators.arrow import from_arrow, to_batch
 from checkrow.operators.bad_rows import BadRowKeeper
 from checkrow.operators.batch import ROWS, Batch, Origin
 from checkrow.operators.column import Columns
-from checkrow.operators.exchange import ExchangeOutput, FileExchange, MemoryExchange, write_exchange
+from checkrow.operators.exchange import ExchangeOutput, FileExchange, MemoryExchange
 from checkrow.operators.expansions import Expansions
 from checkrow.operators.groups import GroupCaller
 from checkrow.operators.merge import merge_partition
@@ -31,10 +27,7 @@ from checkrow.operators.rows import RowPipeline
 from checkrow.operators.scan import SliceReader, slice_ranges
 from checkrow.operators.scatter import Scatter
 from checkrow.operators.strings import StringTable
-from checkrow.plan.bad_rows import FAIL
 from checkrow.plan.groups import ORIGIN, origin_of
-from checkrow.plan.slices import Piece, Task
-from checkrow.plan.source import DataFile
 from checkrow.plan.stages import (
     CollectSink,
     Exchanged,
@@ -49,67 +42,13 @@ from checkrow.plan.stages import (
 from checkrow.run.decoder import decodes_itself
 from checkrow.run.physical import open_source
 from checkrow.run.quarantine import quarantine_of
-from checkrow.storage.manifest import Accounting, ExchangeFile, StagedOutput, TaskManifest, put_manifest
+from checkrow.run.recording import persist_exchange, record_manifest
+from checkrow.run.spec import TaskResult, TaskSpec
+from checkrow.storage.manifest import Accounting, StagedOutput
 from checkrow.storage.store import PosixStore
 
 Combine = Callable[[Sequence[Columns]], Iterable[Columns]]
 """Makes the rows of a partition from its parts, slice by slice."""
-
-
-class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A task as plain data. `control` is where results are staged and recorded; without it nothing is durable.
-
-    `durable` asks for the exchange as a file with a manifest; output files always are. `recorded` is false where there
-    is a workspace but no dataset, as for `collect` on a cluster. `source_options` open source files once more, where a
-    later stage has to tell which rows failed.
-    """
-
-    run: str
-    stage: Stage
-    task: Task
-    bits: int
-    fused: bool
-    attempt: str
-    slice_id: str
-    generation: int = 1
-    dataset: str = ""
-    fingerprint: str = ""
-    control: str | None = None
-    durable: bool = False
-    recorded: bool = True
-    bad_rows: str = FAIL
-    instance: str = ""
-    source_options: dict[str, str | int | float | bool | None] = {}
-
-    def staging(self) -> str:
-        """Returns the key below which this attempt stages its files."""
-        return f"runs/{self.run}/staging/{self.stage.number:03d}-{self.task.number:06d}-{self.attempt}"
-
-    def file_name(self, kind: str) -> str:
-        """Returns the stem of the names of this task's files; unique to the run."""
-        return f"{kind}-{self.run[:8]}-{self.stage.number:03d}-{self.task.number:06d}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskResult:
-    """What a task left: exactly one of exchange (in memory, or the path of its file), staged files, batches.
-
-    `quarantine` are staged files of rows that left, `failures` tells of the first rows on which kernels failed and
-    that did not end the run.
-    """
-
-    stage: int
-    task: int
-    accounting: Accounting
-    seconds: float
-    size_bytes: int
-    exchange: MemoryExchange | None = None
-    exchange_path: str | None = None
-    files: tuple[StagedOutput, ...] = ()
-    batches: tuple[pa.RecordBatch, ...] = ()
-    durable: bool = False
-    quarantine: tuple[StagedOutput, ...] = ()
-    failures: tuple[str, ...] = ()
 
 
 def run_task(spec: TaskSpec, inputs: Sequence[ExchangeOutput | str]) -> TaskResult:
@@ -379,59 +318,3 @@ def _coded(stage: Stage) -> tuple[str, ...]:
         return tuple(dict.fromkeys(bare))
     wanted = {*bare, *columns_of(*stage.predicates)}
     return tuple(f.name for f in stage.source.columns if f.name in wanted and types.is_text(f.dtype))
-
-
-def persist_exchange(
-    spec: TaskSpec, output: MemoryExchange, accounting: Accounting, seconds: float,
-    quarantine: tuple[StagedOutput, ...],
-) -> str:  # fmt: skip
-    """Writes an exchange output as a durable file, records it, and returns the path of the file that counts."""
-    if spec.control is None:
-        raise TaskError("a durable exchange needs a place to stand")
-    store = PosixStore(Path(spec.control))
-    key = f"runs/{spec.run}/exchange/{spec.stage.number:03d}-{spec.task.number:06d}-{spec.attempt}"
-    with store.stage(key) as staged:
-        write_exchange(staged.path, output)
-    file = ExchangeFile(staged=key, size_bytes=staged.size_bytes, sha256=staged.sha256, rows=output.columns.rows)
-    if not spec.recorded:
-        return str(store.path(key))
-    manifest = record_manifest(spec, accounting, seconds, exchange=file, quarantine=quarantine)
-    counted = manifest.exchange
-    if counted is None:
-        raise TaskError(f"the manifest of stage {spec.stage.number} task {spec.task.number} names no exchange file")
-    return str(store.path(counted.staged))
-
-
-def record_manifest(
-    spec: TaskSpec,
-    accounting: Accounting,
-    seconds: float,
-    *,
-    files: tuple[StagedOutput, ...] = (),
-    exchange: ExchangeFile | None = None,
-    quarantine: tuple[StagedOutput, ...] = (),
-) -> TaskManifest:
-    """Records that a task is complete; returns the manifest that counts."""
-    store = PosixStore(Path(spec.control or ""))
-    manifest = TaskManifest(
-        dataset=spec.dataset, run=spec.run, stage=spec.stage.number, task=spec.task.number, attempt=spec.attempt,
-        generation=spec.generation, slice_id=spec.slice_id, fingerprint=spec.fingerprint, files=files,
-        exchange=exchange, quarantine=quarantine, accounting=accounting, seconds=round(seconds, 6),
-        host=platform.node(), pid=os.getpid(),
-    )  # fmt: skip
-    return put_manifest(store, manifest)
-
-
-def trimmed(stage: Stage, task: Task) -> tuple[Stage, Task]:
-    """Returns a scan stage with only the files a task reads, so that a task's data does not grow with the dataset."""
-    if not isinstance(stage.source, ScanSource):
-        return stage, task
-    used = sorted({p.file for p in task.pieces})
-    place = {old: new for new, old in enumerate(used)}
-    files: tuple[DataFile, ...] = tuple(stage.source.source.files[i] for i in used)
-    source = msgspec.structs.replace(stage.source.source, files=files)
-    pieces = tuple(Piece(place[p.file], p.start, p.stop) for p in task.pieces)
-    return (
-        msgspec.structs.replace(stage, source=msgspec.structs.replace(stage.source, source=source)),
-        msgspec.structs.replace(task, pieces=pieces),
-    )
