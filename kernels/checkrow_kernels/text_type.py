@@ -6,6 +6,7 @@ of the machine code; a view never leaves the driver, which copies its bytes out.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from numba import types
@@ -59,7 +60,9 @@ def _typeof(_value: Text, _context: Any) -> Any:
 @lower_constant(_TextType)
 def _constant(context: Any, builder: Any, _kind: Any, value: Text) -> Any:
     made = cgutils.create_struct_proxy(text_type)(context, builder)
-    made.data = context.insert_const_bytes(builder.module, value.data, name="text")
+    # Numba keeps one constant per name and module; its own names come from a hash that two texts may share.
+    name = hashlib.sha256(value.data).hexdigest()
+    made.data = context.insert_const_bytes(builder.module, value.data, name=name)
     made.size = context.get_constant(types.int64, len(value.data))
     return made._getvalue()  # noqa: SLF001  # how Numba's extensions return structures
 

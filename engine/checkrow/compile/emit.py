@@ -17,6 +17,7 @@ from checkrow.expressions.nodes import KernelSpec, Node
 
 OUT_OF_RANGE = 3
 NULL_FORBIDDEN = 4
+NOT_UTF8 = 7
 _INFIX = {
     "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "equal": "==", "not_equal": "!=", "less": "<",
     "less_equal": "<=", "greater": ">", "greater_equal": ">=",
@@ -32,8 +33,15 @@ def scalar_type(dtype: str) -> str:
 
 
 def fusible(node: Node) -> bool:
-    """Tells whether a node compiles into a driver; text and conversions that may fail on a value do not."""
-    if types.is_text(node.dtype) or types.is_wide(node.dtype) or not node.dtype:
+    """Tells whether a node compiles into a driver; conversions that may fail on a value, and most of text, do not.
+
+    Texts are read from columns, handed to kernels and returned by them, and can be missing.
+    """
+    if types.is_wide(node.dtype) or not node.dtype:
+        return False
+    if types.is_text(node.dtype) and node.op not in {"col", "kernel"}:
+        return False
+    if node.op not in {"kernel", "is_null"} and any(types.is_text(a.dtype) for a in node.args):
         return False
     if node.op == "cast" and not exact_cast(node.args[0].dtype, node.dtype):
         return False
@@ -54,6 +62,21 @@ def exact_cast(source: str, target: str) -> bool:
     if types.is_temporal(source) and types.is_temporal(target):
         return types.time_factor(source, target) is not None
     return source == "date32[day]" and target == "int32"
+
+
+def codes_of(node: Node) -> Node:
+    """Returns the input that holds the codes of a text column instead of its texts."""
+    return msgspec.structs.replace(node, op="codes")
+
+
+def reads_text(node: Node) -> bool:
+    """Tells whether an input arrives as texts: where each starts and stops, and their bytes."""
+    return node.op != "codes" and types.is_text(node.dtype)
+
+
+def zero_of(dtype: str) -> str:
+    """Returns what stands in for a value where there is none."""
+    return "EMPTY" if types.is_text(dtype) else f"{scalar_type(dtype)}(0)"
 
 
 def argument(name: str, dtype: str) -> str:
@@ -139,7 +162,8 @@ class Body:
         """Returns a value read from an input array."""
         index = self.inputs.setdefault(node, len(self.inputs))
         name = self.fresh()
-        self.line(f"{name} = c{index}[i] != 0" if node.dtype == "bool" else f"{name} = c{index}[i]")
+        text = f"c{index}[i] != 0" if node.dtype == "bool" else f"c{index}[i]"
+        self.line(f"{name} = " + (f"text_between(x{index}, c{index}[i], e{index}[i])" if reads_text(node) else text))
         if self.masked and node.nullable:
             self.line(f"{name}v = v{index}[i] != 0")
             return Value(name, f"{name}v")
@@ -325,7 +349,7 @@ class Body:
                 self._outputs(node, spec, made.name, text)
             with self.block("else:"):
                 for j, field in enumerate(spec.returns):
-                    self.line(f"{made.name}_{j} = {scalar_type(field.dtype)}(0)")
+                    self.line(f"{made.name}_{j} = {zero_of(field.dtype)}")
         self._scopes[-1][shared] = made
         return made
 
@@ -335,10 +359,21 @@ class Body:
         self.line(f"{stem} = {text}")
         for j, field in enumerate(spec.returns):
             picked = stem if len(spec.returns) == 1 else f"{stem}[{j}]"
+            if types.is_text(field.dtype):
+                self.line(f"{stem}_{j} = returned_text({picked})")
+                self._check_utf8(msgspec.structs.replace(node, value=j), f"{stem}_{j}", field.dtype)
+                continue
             if types.may_leave(field.dtype):
                 self._check_range(msgspec.structs.replace(node, value=j), picked, field.dtype)
             text = f"{picked} != 0" if field.dtype == "bool" else f"{scalar_type(field.dtype)}({picked})"
             self.line(f"{stem}_{j} = {text}")
+
+    def _check_utf8(self, node: Node, name: str, dtype: str) -> None:
+        if dtype == "binary":
+            return
+        self.ranged.append((node, len(self.calls) - 1))
+        with self.block(f"if not is_utf8({name}):"):
+            self.stop(NOT_UTF8, len(self.ranged) - 1)
 
     def _check_range(self, node: Node, name: str, dtype: str) -> None:
         low, high = types.integer_range(dtype)

@@ -30,7 +30,7 @@ class KernelSpec(msgspec.Struct, frozen=True, kw_only=True):
     `blocks` are the helper functions it reaches, in order of definition, then the kernel itself; `constants` are the
     module-level numbers it reaches, by name. `columns` are the arguments that read a column; `arguments` are all
     positional ones in order, `out` and `<column>_valid` among them (empty: just the columns). `fills` says by column
-    what stands in for nulls. `shape`, `checked` and `max_rows` (rows a call may give; None: as many as it was given)
+    what stands in for nulls. `texts` and `text_fills` are the constants and fills that are text. `shape`, `checked` and `max_rows` (rows a call may give; None: as many as it was given)
     concern kernels over arrays. `methods` are an aggregator's functions with the parameters each takes; `entry` is the
     one that is meant, where a kernel is more than one function. `may_fail` says that nulls stand in where it fails.
     """
@@ -55,6 +55,8 @@ class KernelSpec(msgspec.Struct, frozen=True, kw_only=True):
     methods: tuple[tuple[str, tuple[str, ...]], ...] = ()
     entry: str = ""
     may_fail: bool = False
+    texts: tuple[tuple[str, bytes], ...] = ()
+    text_fills: tuple[tuple[str, bytes], ...] = ()
 
     @property
     def function(self) -> str:
@@ -147,6 +149,14 @@ def walk(node: Node) -> Iterator[Node]:
 def columns_of(*nodes: Node) -> tuple[str, ...]:
     """Returns the names of the columns that nodes read, in order of first use."""
     return tuple(dict.fromkeys(n.name for node in nodes for n in walk(node) if n.op == "col"))
+
+
+def compared_columns(*nodes: Node) -> tuple[str, ...]:
+    """Returns the names of the columns that nodes read themselves, not through a kernel."""
+    names = (
+        (n.name,) if n.op == "col" else (() if n.op == "kernel" else compared_columns(*n.args)) for n in nodes
+    )  # fmt: skip
+    return tuple(dict.fromkeys(name for some in names for name in some))
 
 
 def substitute(node: Node, replacements: dict[str, Node]) -> Node:

@@ -22,6 +22,7 @@ from checkrow.expressions.expression import Expr
 from checkrow.expressions.nodes import KernelCall, KernelSpec
 from checkrow.kernels.signature import Parameters, Returns, Signature, read_signature, refuse_unknown, returned_fields
 from checkrow.kernels.source import Captured, Number, capture, reach
+from checkrow.kernels.texts import seen_value
 
 METHODS = ("init", "update", "merge", "finish")
 _STATES = {"init": 0, "update": 1, "merge": 2, "finish": 1}
@@ -84,7 +85,7 @@ class Aggregator:
         marks = repr((found.fingerprint, "aggregator"))
         return KernelSpec(
             name=self.__name__, kind="aggregator", blocks=found.blocks, constants=found.constants,
-            modules=found.modules, columns=self._signature.columns,
+            texts=found.texts, modules=found.modules, columns=self._signature.columns,
             parameters=tuple(n for n, _ in self._signature.keywords), returns=self._returns, nulls="skip",
             decimals=decimals, time_unit=time_unit, fingerprint=hashlib.sha256(marks.encode()).hexdigest()[:24],
             methods=tuple((n, tuple(k for k, _ in m.signature.keywords)) for n, m in self._methods.items()),
@@ -140,7 +141,7 @@ class Aggregator:
         update, given = self._methods["update"].function, self._given("update")
         state = self._init()
         for row in zip(*args, strict=True):
-            state = update(state, *row, **given)
+            state = update(state, *(seen_value(x) for x in row), **given)
         return self._methods["finish"].function(state, **self._given("finish"))
 
 

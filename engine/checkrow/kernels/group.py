@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 
 from checkrow.errors import KernelTypeError, PlanError
 from checkrow.expressions.nodes import KernelCall, KernelSpec, column
-from checkrow.expressions.types import numpy_dtype
+from checkrow.expressions.types import is_text, numpy_dtype
 from checkrow.kernels.signature import OUT, Parameters, Returns, read_signature, refuse_unknown, returned_fields
 from checkrow.kernels.source import Number, capture, reach
+from checkrow.kernels.texts import given_back, seen_array
+from checkrow_kernels.text import TextSlots, bytes_of
 
+Fill = Number | str | bytes
 REDUCE, MAP, EXPAND = "reduce", "map", "expand"
 
 
@@ -28,7 +31,7 @@ class GroupPolicy:
 
     shape: str
     returns: Returns
-    nulls: str | dict[str, Number]
+    nulls: str | dict[str, Fill]
     decimals: str
     time_unit: str
     checked: bool
@@ -52,7 +55,7 @@ class GroupKernel:
         self._policy = policy
         self._captured = capture(function)
         self._signature = read_signature(function, arrays=True)
-        self._returns = returned_fields(function, policy.returns)
+        self._returns = returned_fields(function, policy.returns, texts=True)
         self.__name__ = self._captured.block.name
         self.__doc__ = function.__doc__
         self._check()
@@ -76,14 +79,17 @@ class GroupKernel:
     def spec(self) -> KernelSpec:
         """The record from which any process can compile the kernel, with helpers and constants as they are now."""
         found, policy = reach((self._captured, self.function)), self._policy
-        fills = tuple(policy.nulls.items()) if isinstance(policy.nulls, dict) else ()
+        fills = policy.nulls if isinstance(policy.nulls, dict) else {}
         marks = repr((found.fingerprint, "group", policy.shape, policy.checked, [f.name for f in self._returns]))
         return KernelSpec(
-            name=self.__name__, kind="group", blocks=found.blocks, constants=found.constants, modules=found.modules,
+            name=self.__name__, kind="group", blocks=found.blocks, constants=found.constants, texts=found.texts,
+            modules=found.modules,
             columns=self._signature.columns, parameters=tuple(n for n, _ in self._signature.keywords),
             returns=self._returns, nulls="forbid", decimals=policy.decimals, time_unit=policy.time_unit,
             fingerprint=hashlib.sha256(marks.encode()).hexdigest()[:24], arguments=self._signature.arguments,
-            fills=fills, shape=policy.shape, checked=policy.checked, max_rows=policy.max_rows,
+            fills=tuple((n, v) for n, v in fills.items() if not isinstance(v, (str, bytes))),
+            text_fills=tuple((n, bytes_of(v)) for n, v in fills.items() if isinstance(v, (str, bytes))),
+            shape=policy.shape, checked=policy.checked, max_rows=policy.max_rows,
         )  # fmt: skip
 
     def bind(self, **parameters: Number) -> GroupKernel:
@@ -94,7 +100,8 @@ class GroupKernel:
 
     def __call__(self, *args: object, **parameters: object) -> object:
         """Runs the plain function on the arrays of one group; see `outputs_for` for `out`."""
-        return self.function(*args, **{**dict(self.parameters), **parameters})
+        result = self.function(*(seen_array(a) for a in args), **{**dict(self.parameters), **parameters})
+        return given_back(result, self._returns) if self._policy.shape == REDUCE else result
 
     def call(self) -> KernelCall:
         """Returns the kernel applied to the columns its arguments are named after."""
@@ -104,8 +111,9 @@ class GroupKernel:
     def outputs(self, rows: int) -> Any:
         """Returns zeroed arrays of the declared types, as attributes named like the columns."""
         fields = [f.name for f in self._returns]
-        arrays: list[NDArray[Any]] = [
-            np.zeros(rows, np.bool_ if f.dtype == "bool" else numpy_dtype(f.dtype)) for f in self._returns
+        arrays: list[NDArray[Any] | TextSlots] = [
+            TextSlots(rows) if is_text(f.dtype) else np.zeros(rows, np.bool_ if f.dtype == "bool" else numpy_dtype(f.dtype))
+            for f in self._returns
         ]
         return namedtuple("out", fields)(*arrays)  # noqa: PYI024  # the fields are known only now
 
@@ -132,7 +140,7 @@ def group_kernel(
     *,
     returns: Returns,
     shape: str = REDUCE,
-    nulls: str | dict[str, Number] = "forbid",
+    nulls: str | dict[str, Fill] = "forbid",
     decimals: str = "",
     time_unit: str = "us",
     checked: bool = True,
@@ -149,7 +157,7 @@ def group_kernel(
         or written to an argument `out`. "expand": it writes any number of rows to `out` and returns how many.
     nulls : "forbid" or dict of column name to value
         Nulls are an error that names the column; or what stands in for them by column. An argument named `x_valid`
-        beside `x` receives whether each value is there, and allows nulls in `x`.
+        beside `x` receives whether each value is there, and allows nulls in `x`; a text that is not there is empty.
     decimals : {"scaled", "float64"}
         How decimal columns arrive: exact unscaled int64, or converted to float64. There is no default.
     time_unit : {"s", "ms", "us", "ns"}

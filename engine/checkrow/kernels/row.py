@@ -11,6 +11,7 @@ from checkrow.expressions.expression import Expr, as_node
 from checkrow.expressions.nodes import KernelSpec, Node, column
 from checkrow.kernels.signature import Parameters, Returns, read_signature, refuse_unknown, returned_fields
 from checkrow.kernels.source import Number, capture, reach
+from checkrow.kernels.texts import given_back, seen_value
 
 
 class RowKernel:
@@ -31,7 +32,7 @@ class RowKernel:
         self.parameters: Parameters = ()
         self._captured = capture(function)
         self._policy = (nulls, decimals, time_unit)
-        self._returns = returned_fields(function, returns)
+        self._returns = returned_fields(function, returns, texts=True)
         self._signature = read_signature(function, arrays=False)
         self.__name__ = self._captured.block.name
         self.__doc__ = function.__doc__
@@ -42,7 +43,8 @@ class RowKernel:
         found = reach((self._captured, self.function))
         nulls, decimals, time_unit = self._policy
         return KernelSpec(
-            name=self.__name__, kind="row", blocks=found.blocks, constants=found.constants, modules=found.modules,
+            name=self.__name__, kind="row", blocks=found.blocks, constants=found.constants, texts=found.texts,
+            modules=found.modules,
             columns=self._signature.columns, parameters=tuple(n for n, _ in self._signature.keywords),
             returns=self._returns, nulls=nulls, decimals=decimals, time_unit=time_unit, fingerprint=found.fingerprint,
         )  # fmt: skip
@@ -60,7 +62,8 @@ class RowKernel:
                 raise PlanError(f"kernel {self.__name__!r} returns {len(self._returns)} columns; use .map(kernel)")
             bound = self.bind(**parameters) if parameters else self  # type: ignore[arg-type]
             return Expr(bound.outputs(tuple(as_node(a) for a in args))[0][1], self._returns[0].name)
-        return self.function(*args, **{**dict(self.parameters), **parameters})
+        result = self.function(*(seen_value(a) for a in args), **{**dict(self.parameters), **parameters})
+        return given_back(result, self._returns)
 
     def outputs(self, args: tuple[Node, ...] | None = None) -> tuple[tuple[str, Node], ...]:
         """Returns (column name, node) of every output, reading columns named like the arguments by default."""
@@ -100,7 +103,8 @@ def row_kernel(
     function : callable
         Arguments are bound to columns by name; keyword-only arguments are parameters, fixed with `.bind`.
     returns : Arrow type or dict of column name to Arrow type
-        What it returns: one value, or a tuple in the order of the dict. Default: the return annotation.
+        What it returns: one value, or a tuple in the order of the dict. Default: the return annotation. For text, a
+        view of an argument or a literal.
     nulls : {"propagate", "forbid"}
         "propagate": a null argument makes the outputs null and the function is not called. "forbid": it is an error.
     decimals : {"scaled", "float64"}
@@ -116,7 +120,8 @@ def row_kernel(
     Notes
     -----
     Whole numbers and dates arrive as int64, whatever the width of their column; only uint64 stays. They wrap beyond 64
-    bits, as in NumPy; a result that does not fit its declared type is an error. Integer division by zero raises.
+    bits, as in NumPy; a result that does not fit its declared type is an error. Integer division by zero raises. Text
+    arrives as a view over its bytes; docs/text.md says what it can do.
 
     Examples
     --------

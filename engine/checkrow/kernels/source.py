@@ -40,6 +40,7 @@ class Reach:
 
     blocks: tuple[SourceBlock, ...]
     constants: tuple[tuple[str, Number], ...]
+    texts: tuple[tuple[str, bytes], ...]
     modules: tuple[tuple[str, str], ...]
     fingerprint: str
 
@@ -107,7 +108,7 @@ def reach(*functions: tuple[Captured, Callable[..., object]]) -> Reach:
     Raises
     ------
     KernelTypeError
-        If it reaches something that is neither a number, a function with source, numpy nor math.
+        If it reaches something that is neither a number, a text, a function with source, numpy nor math.
     """
     state = _Walk()
     for captured, function in functions:
@@ -115,10 +116,12 @@ def reach(*functions: tuple[Captured, Callable[..., object]]) -> Reach:
     digest = hashlib.sha256()
     for block in state.blocks:
         digest.update(ast.dump(ast.parse(block.text)).encode())
-    digest.update(repr((sorted(state.constants.items()), sorted(state.modules.items()))).encode())
+    outside = (state.constants, state.texts, state.modules)
+    digest.update(repr([sorted(found.items()) for found in outside]).encode())
     return Reach(
-        tuple(state.blocks), tuple(state.constants.items()), tuple(state.modules.items()), digest.hexdigest()[:24]
-    )
+        blocks=tuple(state.blocks), constants=tuple(state.constants.items()), texts=tuple(state.texts.items()),
+        modules=tuple(state.modules.items()), fingerprint=digest.hexdigest()[:24],
+    )  # fmt: skip
 
 
 class _Walk:
@@ -127,6 +130,7 @@ class _Walk:
     def __init__(self) -> None:
         self.blocks: list[SourceBlock] = []
         self.constants: dict[str, Number] = {}
+        self.texts: dict[str, bytes] = {}
         self.modules: dict[str, str] = {}
         self._functions: dict[str, Callable[..., object]] = {}
 
@@ -150,7 +154,11 @@ class _Walk:
         where = f"{block.file}:{block.line}: kernel {block.name!r} reaches {name!r}"
         if isinstance(value, (bool, int, float, np.number, np.bool_)):
             plain = value.item() if isinstance(value, (np.number, np.bool_)) else value
-            if self.constants.setdefault(name, plain) != plain:
+            if self.constants.setdefault(name, plain) != plain or name in self.texts:
+                raise KernelTypeError(f"{where}, which has two values in different files; rename one")
+        elif isinstance(value, (str, bytes)):
+            plain_text = value.encode() if isinstance(value, str) else value
+            if self.texts.setdefault(name, plain_text) != plain_text or name in self.constants:
                 raise KernelTypeError(f"{where}, which has two values in different files; rename one")
         elif isinstance(value, types.ModuleType):
             if value.__name__ not in _MODULES:
@@ -165,7 +173,7 @@ class _Walk:
         function = getattr(value, "py_func", getattr(value, "function", value))
         if not isinstance(function, types.FunctionType):
             raise KernelTypeError(
-                f"{where}, a {type(value).__name__}: only numbers and functions can be captured; pass it as a parameter"
+                f"{where}, a {type(value).__name__}: only numbers, texts and functions can be captured; pass it as a parameter"
             )
         if self._functions.get(name) is function:
             return

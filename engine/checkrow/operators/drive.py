@@ -6,9 +6,10 @@ import numpy as np
 
 from checkrow.compile.cache import DriverCache
 from checkrow.compile.driver import Driver
-from checkrow.compile.emit import NULL_FORBIDDEN, OUT_OF_RANGE
+from checkrow.compile.emit import NOT_UTF8, NULL_FORBIDDEN, OUT_OF_RANGE
 from checkrow.errors import ArithmeticRangeError, CheckrowError, KernelRowError
 from checkrow.expressions.nodes import KernelSpec, columns_of
+from checkrow.expressions.types import Field
 
 
 class KernelFailed(Exception):  # never leaves the operators: they raise what `located` returns
@@ -19,7 +20,7 @@ class KernelFailed(Exception):  # never leaves the operators: they raise what `l
     row : int
     kernel : KernelSpec
     reason : str
-        The class of what the kernel raised, "NullForbidden" or "OutOfRange".
+        The class of what the kernel raised, "NullForbidden", "OutOfRange" or "NotUtf8".
     message : str
         What happened, after the kernel's name.
     call : int
@@ -76,9 +77,14 @@ def drive(
         raise KernelFailed(
             at_row, driver.calls[call], reason, f"raised {reason}: {error}", call=call, kept=kept, groups=groups
         ) from None
-    if driver.checked and status in {NULL_FORBIDDEN, OUT_OF_RANGE}:
+    if driver.checked and status in {NULL_FORBIDDEN, OUT_OF_RANGE, NOT_UTF8}:
         raise _refused(driver, int(row), int(status), int(detail))
     return int(row), int(status), int(detail)
+
+
+def not_utf8(field: Field) -> str:
+    """Returns what a kernel did that gave bytes for a string column."""
+    return f"returned bytes for {field.name!r} that are not UTF-8; slice between characters or declare pa.binary()"
 
 
 def _refused(driver: Driver, row: int, status: int, detail: int) -> KernelFailed:
@@ -90,5 +96,8 @@ def _refused(driver: Driver, row: int, status: int, detail: int) -> KernelFailed
         names = ", ".join(columns_of(node))
         message = f"forbids nulls but one of its columns ({names}) is null there"
         return KernelFailed(row, kernel, "NullForbidden", message, call=call)
-    dtype = kernel.returns[int(node.value or 0)].dtype
+    field = kernel.returns[int(node.value or 0)]
+    if status == NOT_UTF8:
+        return KernelFailed(row, kernel, "NotUtf8", not_utf8(field), call=call)
+    dtype = field.dtype
     return KernelFailed(row, kernel, "OutOfRange", f"returned a value that does not fit {dtype}", call=call)

@@ -22,7 +22,8 @@ from checkrow.operators.arrow import to_arrow
 from checkrow.operators.bad_rows import BadRowKeeper
 from checkrow.operators.batch import Origin, frozen
 from checkrow.operators.column import Column, Columns
-from checkrow.operators.drive import KernelFailed, drive
+from checkrow.compile.emit import NOT_UTF8
+from checkrow.operators.drive import KernelFailed, drive, not_utf8
 from checkrow.operators.fuse import scalar_arguments
 from checkrow.operators.grouping import GroupTable
 from checkrow.operators.key_columns import KeyColumns
@@ -34,6 +35,8 @@ from checkrow_kernels.take import take
 
 Array = NDArray[Any]
 _CAPACITY = 131_072
+_TEXT_BYTES = 8
+"""Bytes per row of text that a kernel writes, at first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +65,7 @@ class GroupCaller:
         self._spec = grouping.call.kernel
         self._cache = cache
         self._driver: Driver = group_driver(grouping.call)
-        self._out: list[Array] = []
+        self._out: list[list[Array]] = []
         self._group_of = np.empty(0, np.int32)
 
     def run(self, parts: Sequence[Columns]) -> Iterator[Columns]:
@@ -116,6 +119,9 @@ class GroupCaller:
                 valid = valid if valid is not None else np.ones(rows.rows, np.uint8)
                 out.append(_gathered(valid, groups.rows).view(np.bool_))
                 continue
+            if types.is_text(column.dtype):
+                out += self._text_arrays(column, dict(self._spec.text_fills).get(name, b""), groups)
+                continue
             values = column.values
             if valid is not None:
                 values = np.where(valid != 0, values, values.dtype.type(fills.get(name, 0)))
@@ -123,12 +129,23 @@ class GroupCaller:
             out.append(gathered.view(np.bool_) if column.dtype == "bool" else gathered)
         return [frozen(a) for a in out]
 
+    @staticmethod
+    def _text_arrays(column: Column, fill: bytes, groups: _Groups) -> list[Array]:
+        """Returns where each text of a column starts and stops, in group order, and the bytes, which stay in theirs."""
+        starts, stops, data = column.spans()
+        if column.valid is not None:
+            stops = np.where(column.valid != 0, stops, len(data) + len(fill))
+            starts = np.where(column.valid != 0, starts, len(data))
+            data = np.append(data, np.frombuffer(fill, np.uint8)) if fill else data
+        return [_gathered(starts, groups.rows), _gathered(stops, groups.rows), data]
+
     def _forbidden(self, rows: Columns, groups: _Groups) -> dict[int, KernelFailed]:
         """Returns the groups in which a column holds a null that the kernel forbids."""
         by_name = dict(zip(self._spec.columns, self._grouping.call.args, strict=True))
+        fills = {n for n, _ in (*self._spec.fills, *self._spec.text_fills)}
         found: dict[int, KernelFailed] = {}
         for name, is_validity in array_arguments(self._spec):
-            allowed = is_validity or name in dict(self._spec.fills) or f"{name}_valid" in self._spec.arguments
+            allowed = is_validity or name in fills or f"{name}_valid" in self._spec.arguments
             valid = None if allowed else rows[self._grouping.column_of(by_name[name])].valid
             if valid is None:
                 continue
@@ -147,7 +164,8 @@ class GroupCaller:
         while group < groups.count:
             given = (
                 frozen(groups.starts), *arrays, *scalar_arguments(self._driver),
-                spec.max_rows or 0, len(self._group_of), state, self._group_of, *self._out,
+                spec.max_rows or 0, len(self._group_of), state, self._group_of,
+                *(a for arrays in self._out for a in arrays),
             )  # fmt: skip
             last = min((g for g in forbidden if g >= group), default=groups.count)
             group, failed = self._call(group, last, given, groups, state)
@@ -183,10 +201,7 @@ class GroupCaller:
         capacity = max(_CAPACITY, largest)
         if len(self._group_of) < capacity:
             self._group_of = np.empty(capacity, np.int32)
-            kinds = [
-                np.dtype(np.bool_) if f.dtype == "bool" else types.numpy_dtype(f.dtype) for f in self._spec.returns
-            ]
-            self._out = [np.empty(capacity, k) for k in kinds]
+            self._out = [_outputs(f.dtype, capacity) for f in self._spec.returns]
 
     def _call(
         self, group: int, last: int, given: tuple[Any, ...], groups: _Groups, state: Array
@@ -194,22 +209,29 @@ class GroupCaller:
         """Runs the driver once; returns the next group and, if the kernel failed on it, how."""
         if self._spec.shape in {EXPAND, MAP}:
             # What a kernel leaves unwritten is 0, not what an earlier group left there.
-            for out in self._out:
-                out[:] = 0
+            for arrays in self._out:
+                for out in arrays if len(arrays) == 1 else arrays[2:]:
+                    out[:] = 0
         try:
             group, status, detail = drive(self._cache, self._driver, group, last, given)
         except KernelFailed as failed:
             state[0] = failed.kept
             return failed.row, failed
+        if status == FULL and not state[0]:
+            self._grow(detail)
         return group, None if status in {DONE, FULL} else self._broken(groups, group, status, detail)
+
+    def _grow(self, output: int) -> None:
+        """Makes room for more bytes of text: those of one group do not fit."""
+        offsets, data, *kept = self._out[output]
+        self._out[output] = [offsets, np.empty(2 * len(data), np.uint8), *kept]
 
     def _flush(self, groups: _Groups, count: int) -> Columns:
         """Returns the rows written so far as columns of their own; the output arrays are used again."""
         spec = self._spec
         rows = self._group_of[:count].astype(np.int64)
         keys = tuple(k.take(rows) for k in groups.keys)
-        values = tuple(Column(f.dtype, o[:count].view(np.uint8).copy() if f.dtype == "bool" else o[:count].copy())
-                       for f, o in zip(spec.returns, self._out, strict=True))  # fmt: skip
+        values = tuple(_copied(f.dtype, arrays, count) for f, arrays in zip(spec.returns, self._out, strict=True))
         return Columns(self._names(), (*keys, *values), count)
 
     def _names(self) -> tuple[str, ...]:
@@ -231,8 +253,26 @@ class GroupCaller:
         if status == WRONG_LENGTH:
             what = f"returned an array for {field.name!r} that is not as long as the group ({rows} rows)"
             return KernelFailed(group, spec, "WrongLength", what)
+        if status == NOT_UTF8:
+            return KernelFailed(group, spec, "NotUtf8", not_utf8(field))
         what = f"returned a value for {field.name!r} that does not fit {field.dtype}"
         return KernelFailed(group, spec, "OutOfRange", what)
+
+
+def _outputs(dtype: str, capacity: int) -> list[Array]:
+    """Returns the arrays a driver writes a column to."""
+    if types.is_text(dtype):
+        addresses, lengths = np.zeros(capacity, np.int64), np.zeros(capacity, np.int64)
+        return [np.zeros(capacity + 1, np.int64), np.empty(_TEXT_BYTES * capacity, np.uint8), addresses, lengths]
+    return [np.empty(capacity, np.bool_ if dtype == "bool" else types.numpy_dtype(dtype))]
+
+
+def _copied(dtype: str, arrays: list[Array], count: int) -> Column:
+    """Returns the first rows a driver wrote as a column of its own."""
+    if types.is_text(dtype):
+        offsets = arrays[0][: count + 1].copy()
+        return Column(dtype, arrays[1][: offsets[-1]].copy(), None, offsets)
+    return Column(dtype, arrays[0][:count].view(np.uint8).copy() if dtype == "bool" else arrays[0][:count].copy())
 
 
 def _gathered(values: Array, rows: Array) -> Array:
