@@ -25,6 +25,7 @@ from checkrow_kernels import (
     strings,
     take,
 )
+from checkrow_kernels.text_reference import TEXT_KERNELS
 
 Arguments = tuple[Any, ...]
 
@@ -485,4 +486,5 @@ KERNELS: tuple[KernelInfo, ...] = (
         )
         for unit in ("day", "week", "month", "quarter", "year")
     ),
+    *(KernelInfo(**row) for row in TEXT_KERNELS),
 )  # fmt: skip

@@ -18,7 +18,7 @@ from checkrow_kernels.jit import inline_kernel
 from checkrow_kernels.text import OUTSIDE, OUTSIDE_TEXTS
 from checkrow_kernels.text_numbers import to_float, to_int
 from checkrow_kernels.text_type import set_slot, size_of, slot, slots_type, text_among, text_type, texts_type, view
-from checkrow_kernels.words import load_byte, load_rest, load_word, same_bytes
+from checkrow_kernels.words import load_byte, load_word, same_bytes
 
 
 @inline_kernel
@@ -137,9 +137,7 @@ for _name, _typed in TEXT_METHODS.items():
 # -- operators --------------------------------------------------------------------------------------------------------
 
 
-def _compared(test: Callable[..., Any]) -> Callable[..., Any]:
-    decide = inline_kernel(test)
-
+def _compared(decide: Callable[..., Any]) -> Callable[..., Any]:
     def typed(text: Any, other: Any) -> Any:
         def call(text: Any, other: Any) -> Any:
             return decide(text, other)
@@ -150,13 +148,13 @@ def _compared(test: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _OPERATORS: dict[Callable[..., Any], Callable[..., Any]] = {
-    operator.eq: lambda a, b: eq(a, b),
-    operator.ne: lambda a, b: not eq(a, b),
-    operator.lt: lambda a, b: compare(a, b) < 0,
-    operator.le: lambda a, b: compare(a, b) <= 0,
-    operator.gt: lambda a, b: compare(a, b) > 0,
-    operator.ge: lambda a, b: compare(a, b) >= 0,
-    operator.contains: lambda a, b: contains(a, b),
+    operator.eq: eq,
+    operator.ne: inline_kernel(lambda a, b: not eq(a, b)),
+    operator.lt: inline_kernel(lambda a, b: compare(a, b) < 0),
+    operator.le: inline_kernel(lambda a, b: compare(a, b) <= 0),
+    operator.gt: inline_kernel(lambda a, b: compare(a, b) > 0),
+    operator.ge: inline_kernel(lambda a, b: compare(a, b) >= 0),
+    operator.contains: contains,
 }
 for _operator, _test in _OPERATORS.items():
     overload(_operator)(_compared(_test))
@@ -164,7 +162,10 @@ for _operator, _test in _OPERATORS.items():
 
 @overload(len)
 def _length(value):  # type: ignore[no-untyped-def]  # as Numba wants it: the names and nothing else
-    return (lambda value: size_of(value)) if value in {text_type, texts_type, slots_type} else None
+    def length(value):  # type: ignore[no-untyped-def]
+        return size_of(value)
+
+    return length if value in {text_type, texts_type, slots_type} else None
 
 
 @overload(bool)

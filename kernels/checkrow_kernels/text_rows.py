@@ -130,7 +130,7 @@ def _returned(value):  # type: ignore[no-untyped-def]  # as Numba wants it: the 
     # Another type is refused once it is known which kernel it came from: here it only has to compile.
     if value == text_type:
         return lambda value: value
-    return lambda value: EMPTY
+    return lambda value: EMPTY  # noqa: ARG005
 
 
 def _returned_compiled(value: Any) -> Any:

@@ -118,7 +118,7 @@ def _data(context: Any, builder: Any, kind: Any, array: Any) -> Any:
 
 
 @intrinsic
-def view(_typing: Any, data: Any, start: Any, stop: Any) -> Any:
+def view(_typing: Any, data: Any, _start: Any, _stop: Any) -> Any:
     """Returns `data[start:stop]` as a text; `data` is an array of bytes or a text, nothing is checked."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -140,8 +140,8 @@ def size_of(_typing: Any, value: Any) -> Any:
 
 
 @intrinsic
-def texts_between(_typing: Any, starts: Any, stops: Any, data: Any, first: Any, last: Any) -> Any:
-    """Returns the texts at `first` to before `last` of a column, given where each starts and stops in `data`."""
+def texts_between(_typing: Any, starts: Any, stops: Any, data: Any, _first: Any, _last: Any) -> Any:
+    """Returns the texts from one row to before another of a column, given where each starts and stops in `data`."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         heads, tails, data = (_data(context, builder, k, a) for k, a in zip(signature.args[:3], args[:3], strict=True))
@@ -153,7 +153,7 @@ def texts_between(_typing: Any, starts: Any, stops: Any, data: Any, first: Any, 
 
 
 @intrinsic
-def text_among(_typing: Any, texts: Any, index: Any) -> Any:
+def text_among(_typing: Any, texts: Any, _index: Any) -> Any:
     """Returns one of some texts; the index is not checked."""
 
     def build(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
@@ -166,7 +166,7 @@ def text_among(_typing: Any, texts: Any, index: Any) -> Any:
 
 
 @intrinsic
-def slots_between(_typing: Any, addresses: Any, lengths: Any, first: Any, last: Any) -> Any:
+def slots_between(_typing: Any, addresses: Any, lengths: Any, _first: Any, _last: Any) -> Any:
     """Returns slots for texts in two int64 arrays that hold an address and a length per row."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -179,7 +179,7 @@ def slots_between(_typing: Any, addresses: Any, lengths: Any, first: Any, last: 
 
 
 @intrinsic
-def slot(_typing: Any, slots: Any, index: Any) -> Any:
+def slot(_typing: Any, slots: Any, _index: Any) -> Any:
     """Returns the text in a slot; the index is not checked."""
 
     def build(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
@@ -191,7 +191,7 @@ def slot(_typing: Any, slots: Any, index: Any) -> Any:
 
 
 @intrinsic
-def set_slot(_typing: Any, slots: Any, index: Any, value: Any) -> Any:
+def set_slot(_typing: Any, slots: Any, _index: Any, value: Any) -> Any:
     """Keeps a text in a slot by its address; the index is not checked."""
 
     def build(context: Any, builder: Any, _signature: Any, args: Any) -> Any:

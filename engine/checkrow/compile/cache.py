@@ -31,7 +31,7 @@ from checkrow.compile.division import CHECKED, with_checked_divisions
 from checkrow.compile.driver import Driver
 from checkrow.compile.messages import kernel_error
 from checkrow.compile.text_literals import TextLiterals
-from checkrow.errors import KernelTypeError, PermissionRefused
+from checkrow.errors import CheckrowError, KernelTypeError, PermissionRefused
 from checkrow.expressions.nodes import KernelSpec
 from checkrow.expressions.types import is_text
 from checkrow.settings import read_settings
@@ -51,7 +51,8 @@ from checkrow_kernels.hashing import float_bits
 from checkrow_kernels.jit import driver as jit
 from checkrow_kernels.sketch import coarse as sketch_coarse, rank_of as sketch_rank, register_of as sketch_register
 from checkrow_kernels.sketch import hash_of_float as sketch_hash_float, hash_of_int as sketch_hash_int
-from checkrow_kernels.text_rows import EMPTY, is_utf8, put_text, returned_text, room_of, slots_at, text_between, texts_at
+from checkrow_kernels.text_rows import EMPTY, is_utf8, put_text, returned_text, room_of
+from checkrow_kernels.text_rows import slots_at, text_between, texts_at
 
 """
 
@@ -112,7 +113,7 @@ class DriverCache:
             try:
                 dispatcher.compile(signature)
             except NumbaError as error:
-                raise kernel_error(error, driver, self.directory) from None
+                raise self._failure(error, driver) from None
             if sum(dispatcher.stats.cache_misses.values()) > misses:
                 self.statistics.compiled += 1
                 try:
@@ -123,6 +124,15 @@ class DriverCache:
                     raise
             else:
                 self.statistics.loaded += 1
+
+    def _failure(self, error: NumbaError, driver: Driver) -> CheckrowError:
+        """Returns the error for the user: what a kernel returns says more than why its caller could not take it."""
+        try:
+            for spec in driver.kernels:
+                self._check_returns(spec)
+        except KernelTypeError as wrong:
+            return wrong
+        return kernel_error(error, driver, self.directory)
 
     def _forget(self, driver: Driver) -> None:
         for path in (self.directory / "__pycache__").glob(f"d_{driver.digest}.*.nb?"):

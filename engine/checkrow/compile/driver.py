@@ -33,10 +33,10 @@ class Driver:
     """A generated loop and how to call it.
 
     Arguments: first and last row; `at`, four int64 where a driver with user code notes the row and the call (one of
-    `calls`) it is at, the rows it kept so far and the groups before this row; the arrays of `inputs` (values,
-    or of text where each starts, where it stops, and the bytes; then validity in the masked variant); `literals` and `parameters` as scalars; in a careful driver, per call, a flag by
-    row that forbids it; then what each kind of driver says. `checked` are the nodes a status detail points to, with
-    the number of their call.
+    `calls`) it is at, the rows it kept so far and the groups before this row; the arrays of `inputs` (values, or of
+    text where each starts, where it stops, and the bytes; then validity in the masked variant); `literals` and
+    `parameters` as scalars; in a careful driver, per call, a flag by row that forbids it; then what each kind of driver
+    says. `checked` are the nodes a status detail points to, with the number of their call.
     `digest` is the identity of the machine code: text, types of all arguments, and kernels.
     """
 

@@ -1,8 +1,8 @@
 """Literal texts of the user's code made constants of the machine code: `"a"` becomes a name that stands for a view.
 
 Numba's own strings are objects of another kind: a kernel that returns a literal here and a slice there, or hands one to
-a helper, would not type. Left as they are: docstrings, what is raised, names of fields, and arguments of calls that are not texts'
-(`np.zeros(3, "f8")`).
+a helper, would not type. Left as they are: docstrings, what is raised, names of fields, and arguments of calls that do
+not take texts (`np.zeros(3, "f8")`).
 """
 
 from __future__ import annotations

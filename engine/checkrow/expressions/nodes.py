@@ -30,9 +30,10 @@ class KernelSpec(msgspec.Struct, frozen=True, kw_only=True):
     `blocks` are the helper functions it reaches, in order of definition, then the kernel itself; `constants` are the
     module-level numbers it reaches, by name. `columns` are the arguments that read a column; `arguments` are all
     positional ones in order, `out` and `<column>_valid` among them (empty: just the columns). `fills` says by column
-    what stands in for nulls. `texts` and `text_fills` are the constants and fills that are text. `shape`, `checked` and `max_rows` (rows a call may give; None: as many as it was given)
-    concern kernels over arrays. `methods` are an aggregator's functions with the parameters each takes; `entry` is the
-    one that is meant, where a kernel is more than one function. `may_fail` says that nulls stand in where it fails.
+    what stands in for nulls. `texts` and `text_fills` are the constants and fills that are text. `shape`, `checked` and
+    `max_rows` (rows a call may give; None: as many as it was given) concern kernels over arrays. `methods` are an
+    aggregator's functions with the parameters each takes; `entry` is the one that is meant, where a kernel is more than
+    one function. `may_fail` says that nulls stand in where it fails.
     """
 
     name: str

@@ -112,7 +112,9 @@ class GroupKernel:
         """Returns zeroed arrays of the declared types, as attributes named like the columns."""
         fields = [f.name for f in self._returns]
         arrays: list[NDArray[Any] | TextSlots] = [
-            TextSlots(rows) if is_text(f.dtype) else np.zeros(rows, np.bool_ if f.dtype == "bool" else numpy_dtype(f.dtype))
+            TextSlots(rows)
+            if is_text(f.dtype)
+            else np.zeros(rows, np.bool_ if f.dtype == "bool" else numpy_dtype(f.dtype))
             for f in self._returns
         ]
         return namedtuple("out", fields)(*arrays)  # noqa: PYI024  # the fields are known only now

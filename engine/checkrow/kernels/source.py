@@ -173,7 +173,8 @@ class _Walk:
         function = getattr(value, "py_func", getattr(value, "function", value))
         if not isinstance(function, types.FunctionType):
             raise KernelTypeError(
-                f"{where}, a {type(value).__name__}: only numbers, texts and functions can be captured; pass it as a parameter"
+                f"{where}, a {type(value).__name__}: only numbers, texts and functions can be captured; "
+                "pass it as a parameter"
             )
         if self._functions.get(name) is function:
             return

@@ -71,7 +71,7 @@ class Column:
         return Column(self.dtype, out, valid, table=self.table)
 
     def spans(self) -> tuple[Array, Array, Array]:
-        """Returns where each text starts and stops (int64), and the bytes they are in; a null is empty in a coded column."""
+        """Returns where each text starts and stops (int64), and the bytes they are in, without copying any of these."""
         if self.table is not None:
             offsets, data = self.table.with_empty()
             codes = np.where(self.values < 0, self.table.count, self.values)

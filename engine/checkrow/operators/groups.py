@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from checkrow.compile.cache import DriverCache
 from checkrow.compile.driver import DONE, FULL, Driver
+from checkrow.compile.emit import NOT_UTF8
 from checkrow.compile.groups import WRONG_LENGTH, WRONG_ROWS, array_arguments, group_driver
 from checkrow.expressions import types
 from checkrow.kernels.group import EXPAND, MAP, REDUCE
@@ -22,7 +23,6 @@ from checkrow.operators.arrow import to_arrow
 from checkrow.operators.bad_rows import BadRowKeeper
 from checkrow.operators.batch import Origin, frozen
 from checkrow.operators.column import Column, Columns
-from checkrow.compile.emit import NOT_UTF8
 from checkrow.operators.drive import KernelFailed, drive, not_utf8
 from checkrow.operators.fuse import scalar_arguments
 from checkrow.operators.grouping import GroupTable

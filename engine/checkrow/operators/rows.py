@@ -89,7 +89,7 @@ def filtered(batch: Batch, predicates: tuple[Node, ...], cache: DriverCache, kee
 
 
 class _Outputs:
-    """The arrays a row driver writes: row numbers, and per output its values (of text, offsets and bytes) and validity."""
+    """The arrays a row driver writes: row numbers, and per output its values (of text: offsets, bytes) and validity."""
 
     def __init__(self, nodes: tuple[Node, ...], rows: int, *, masked: bool) -> None:
         self._nodes = nodes
@@ -110,7 +110,7 @@ class _Outputs:
 
     def arguments(self) -> tuple[Array, ...]:
         """Returns what a driver is given."""
-        out = [self._rows, self._written]
+        out: list[Array] = [self._rows, self._written]
         for j, values in enumerate(self._values):
             out.append(values)
             out += [self._bytes[j]] if j in self._bytes else []
