@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from checkrow_kernels.jit import inline_kernel
+from checkrow_kernels.jit import inline_kernel, kernel
 from checkrow_kernels.text import NOT_A_NUMBER, NOT_WHOLE
 from checkrow_kernels.text_doubles import bits_of, double_of, nearer
 from checkrow_kernels.text_type import size_of
@@ -58,7 +58,7 @@ def to_int(text: Any) -> Any:
     return np.int64(_U0 - value) if negative else np.int64(value)
 
 
-@inline_kernel
+@kernel  # compiled once and kept: inlined, it would cost every driver two seconds
 def to_float(text: Any) -> Any:
     """Returns the double nearest to the number a text spells."""
     size = size_of(text)

@@ -224,7 +224,7 @@ class GroupCaller:
     def _grow(self, output: int) -> None:
         """Makes room for more bytes of text: those of one group do not fit."""
         offsets, data, *kept = self._out[output]
-        self._out[output] = [offsets, np.empty(2 * len(data), np.uint8), *kept]
+        self._out[output] = [offsets, np.empty(2 * len(data) + 1, np.uint8), *kept]
 
     def _flush(self, groups: _Groups, count: int) -> Columns:
         """Returns the rows written so far as columns of their own; the output arrays are used again."""
