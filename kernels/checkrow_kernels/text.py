@@ -93,9 +93,12 @@ class Text:
             raise ValueError(NOT_A_NUMBER)
         return float(self.data)
 
-    def hash(self) -> np.uint64:
-        """Returns 64 bits that depend on the bytes alone: the same in every process, machine and version."""
-        return np.uint64(hash_text(self.data))
+    def hash(self) -> int:
+        """Returns 64 bits that depend on the bytes alone: the same in every process, machine and version.
+
+        They are signed, as all whole numbers in kernels: `% n` of an unsigned one and `n` would go through floats.
+        """
+        return signed(hash_text(self.data))
 
     # -- Python's own -------------------------------------------------------------------------------------------------
 
@@ -136,6 +139,11 @@ class Text:
 
     def __str__(self) -> str:
         return self.data.decode(errors="replace")
+
+
+def signed(word: int) -> int:
+    """Returns 64 bits as a whole number with a sign."""
+    return word - 2**64 if word >= 2**63 else word
 
 
 def bytes_of(value: Text | str | bytes) -> bytes:

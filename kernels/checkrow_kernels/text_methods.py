@@ -76,8 +76,8 @@ def _bounded(position: Any, size: Any) -> Any:
 
 @inline_kernel
 def hash_(text: Any) -> Any:
-    """Returns 64 bits that depend on the bytes alone."""
-    return hash_bytes(text, 0, size_of(text))
+    """Returns 64 bits that depend on the bytes alone, with a sign."""
+    return np.int64(hash_bytes(text, 0, size_of(text)))
 
 
 def _of_one(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -75,7 +75,7 @@ def to_float(text: Text) -> float:
 
 def hash_(text: Text) -> int:
     """Hashes word by word."""
-    return hash_text(text.data)
+    return int(np.array([hash_text(text.data)], np.uint64).view(np.int64)[0])
 
 
 def _bytes(rng: np.random.Generator, most: int) -> Text:

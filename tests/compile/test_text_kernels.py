@@ -147,7 +147,10 @@ def test_layouts(tmp_path: Path, kind: pa.DataType) -> None:
 
 @pytest.mark.parametrize("values", [[], [None, None], [""], [""] * 3 + [None]])
 def test_columns_without_a_byte(tmp_path: Path, values: list[Any]) -> None:
-    pq.write_table(pa.table({"url": pa.array(values, pa.string()), "k": pa.array([0] * len(values), pa.int64())}), tmp_path / "t.parquet")
+    pq.write_table(
+        pa.table({"url": pa.array(values, pa.string()), "k": pa.array([0] * len(values), pa.int64())}),
+        tmp_path / "t.parquet",
+    )
     rows = cr.scan(str(tmp_path / "t.parquet"))
     wanted = [None if v is None else "none" for v in values]
     assert rows.map(parts).collect()["scheme"].to_pylist() == wanted

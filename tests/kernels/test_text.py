@@ -298,7 +298,7 @@ COMMA = Text(",")
 def test_a_loop_over_texts_allocates_nothing() -> None:
     data = np.frombuffer(b"a,b;,c;" * 1000, np.uint8)
     starts, stops = np.arange(0, 7000, 7), np.arange(3, 7000, 7)
-    out = np.zeros(1000, np.uint64)
+    out = np.zeros(1000, np.int64)
     all_methods(starts, stops, data, out)
     _nrt_python.memsys_enable_stats()
     try:
