@@ -14,8 +14,9 @@ from checkrow_kernels.registry_hashing import HASHING
 from checkrow_kernels.registry_pages import PAGES
 from checkrow_kernels.registry_rows import ROWS
 from checkrow_kernels.registry_sketch import SKETCHES
+from checkrow_kernels.registry_text import TEXTS
 
-KERNELS: tuple[KernelInfo, ...] = (*HASHING, *ROWS, *GROUPS, *AGGREGATES, *SKETCHES, *CALENDAR, *PAGES)
+KERNELS: tuple[KernelInfo, ...] = (*HASHING, *ROWS, *GROUPS, *AGGREGATES, *SKETCHES, *CALENDAR, *PAGES, *TEXTS)
 
 _DECODER = "one decoder over one state; against pyarrow in tests/kernels/test_pages.py, test_page_damage.py"
 _PER_ROW = "a scalar that drivers inline; run through"
@@ -26,6 +27,10 @@ ELSEWHERE: dict[str, str] = {
     "snappy": "writes into a buffer that must be large enough; against pyarrow in tests/kernels/test_snappy.py",
     "words": "loads and stores of machine words; through every table in tests/kernels/test_tables.py",
     "division": "overloads of Python's operators, not functions; against Python in tests/compile/test_division.py",
+    **dict.fromkeys(
+        ("text_doubles", "text_methods", "text_numbers"), "what the methods of texts are made of; through text_to_float"
+    ),
+    "text_rows": "copies and checks of texts in drivers; against Python in tests/kernels/test_text.py",
     "group.find_or_insert_1": f"{_PER_ROW} upsert_1",
     "group.find_or_insert_2": f"{_PER_ROW} upsert_2",
     "sketch.register_of": f"{_PER_ROW} registers",

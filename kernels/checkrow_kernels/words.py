@@ -1,4 +1,4 @@
-"""Unaligned machine words of byte arrays: eight or four bytes in one load or store.
+"""Unaligned machine words of byte arrays and texts: eight, four or one in one load or store.
 
 A loop over single bytes costs a load, a test for a negative index and a store each; texts are hashed, compared and
 copied in words instead. Nothing here reads or writes outside the stretch it is given. Words are little-endian, as on
@@ -15,17 +15,22 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from checkrow_kernels.jit import ENABLED, inline_kernel
+from checkrow_kernels.text_type import text_pointer, text_type
 
 Array = NDArray[Any]
 
 
 def _flat(data: Any, at: Any) -> bool:
     # A strided view has no next byte at the next address: refused while compiling.
-    return isinstance(data, types.Array) and data.layout == "C" and isinstance(at, types.Integer)
+    flat = data == text_type or (isinstance(data, types.Array) and data.layout == "C")
+    return flat and isinstance(at, types.Integer)
 
 
-def _address(context: Any, builder: Any, array_type: Any, array: Any, at: Any, word: Any) -> Any:
-    data = context.make_array(array_type)(context, builder, array).data
+def _address(context: Any, builder: Any, kind: Any, value: Any, at: Any, word: Any) -> Any:
+    if kind == text_type:
+        data = text_pointer(context, builder, value)
+    else:
+        data = context.make_array(kind)(context, builder, value).data
     return builder.bitcast(builder.gep(data, [at]), word.as_pointer())
 
 
@@ -72,8 +77,10 @@ def _plain_store(width_bytes: int) -> Any:
 
 load_word = _loader(types.uint64) if ENABLED else _plain_load(8)
 load_half = _loader(types.uint32) if ENABLED else _plain_load(4)
+load_byte = _loader(types.uint8) if ENABLED else _plain_load(1)
 store_word = _storer(types.uint64) if ENABLED else _plain_store(8)
 store_half = _storer(types.uint32) if ENABLED else _plain_store(4)
+store_byte = _storer(types.uint8) if ENABLED else _plain_store(1)
 
 
 @inline_kernel
@@ -90,9 +97,9 @@ def load_rest(data: Array, start: Any, length: Any) -> Any:
         return np.uint64(0)
     middle = length >> 1
     return (
-        np.uint64(data[start])
-        | np.uint64(data[start + middle]) << np.uint64(8 * middle)
-        | np.uint64(data[start + length - 1]) << np.uint64(8 * (length - 1))
+        load_byte(data, start)
+        | load_byte(data, start + middle) << np.uint64(8 * middle)
+        | load_byte(data, start + length - 1) << np.uint64(8 * (length - 1))
     )
 
 

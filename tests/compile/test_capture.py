@@ -194,7 +194,7 @@ def test_a_name_means_one_thing(modules, helpers, text) -> None:
         ("return ping(x)", "def ping(x):\n    return pong(x)\ndef pong(x):\n    return ping(x)", "leads back to itself"),
         ("return f(x)", "def f(x, k=None):\n    return x", "argument 'k' must default to a number, not None"),
         ("return f(x)", "f = lambda x: x", "a lambda cannot be a kernel"),
-        ("return f(x)", "f = np.vectorize(math.sqrt)", "a vectorize: only numbers and functions"),
+        ("return f(x)", "f = np.vectorize(math.sqrt)", "a vectorize: only numbers, texts and functions"),
         ("yield x", "", "is a generator"),
         ("with np.errstate():\n    return x", "", "uses `with`"),
         ("try:\n    return 1 / x\nexcept ZeroDivisionError:\n    return 0.0", "", "catches ZeroDivisionError"),

@@ -96,7 +96,7 @@ WRONG = {
         group="return a.upper()", fold="return state, a.upper()", aggregator="return state + a.upper()",
     ),
     "captures a dictionary": Wrong(
-        TYPE, "reaches 'TABLE', a dict: only numbers and functions",
+        TYPE, "reaches 'TABLE', a dict: only numbers, texts and functions",
         group="return TABLE['a']", fold="return state, TABLE['a']", aggregator="return state + TABLE['a'] * a",
     ),
     "uses a name there is not": Wrong(

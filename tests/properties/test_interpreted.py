@@ -16,6 +16,7 @@ TESTS = [
     "tests/properties/test_row_nulls.py",
     "tests/properties/test_expand_kernels.py",
     "tests/properties/test_batch_kernels.py",
+    "tests/properties/test_text_kernels.py",
     "tests/properties/test_aggregates.py::test_aggregators_equal_plain_python",
     "tests/properties/test_aggregates.py::test_aggregators_of_every_type_equal_plain_python",
     "tests/compile/test_kernels.py::test_whole_numbers_arrive_as_int64_however_narrow",

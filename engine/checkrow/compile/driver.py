@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from checkrow.compile.emit import Body, scalar_type
+from checkrow.compile.emit import Body, Parameter, codes_of, reads_text, scalar_type
 from checkrow.compile.states import emit_states
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelSpec, Node, walk
@@ -34,9 +34,10 @@ class Driver:
 
     Arguments: first and last row; `at`, five int64 where a driver with user code notes the row and the call (one of
     `calls`) it is at, the rows it kept so far, the groups before this row and, over groups, the row within the group;
-    the arrays of `inputs` (values, then validity in the masked variant); `literals` and `parameters` as scalars; in a
-    careful driver, per call, a flag by row that forbids it; then what each kind of driver says. `checked` are the nodes
-    a status detail points to, with the number of their call.
+    the arrays of `inputs` (values, or of text where each starts, where it stops, and the bytes; then validity in the
+    masked variant); `literals` and `parameters` as scalars; in a careful driver, per call, a flag by row that forbids
+    it; then what each kind of driver says. `checked` are the nodes a status detail points to, with the number of their
+    call.
     `digest` is the identity of the machine code: text, types of all arguments, and kernels.
     """
 
@@ -44,7 +45,7 @@ class Driver:
     masked: bool
     inputs: tuple[Node, ...]
     literals: tuple[Node, ...]
-    parameters: tuple[tuple[str, int | float | bool], ...]
+    parameters: tuple[Parameter, ...]
     kernels: tuple[KernelSpec, ...]
     calls: tuple[KernelSpec, ...]
     checked: tuple[tuple[Node, int], ...]
@@ -105,7 +106,8 @@ def row_driver(
 ) -> Driver:
     """Returns the driver that writes the row numbers that pass and the columns computed for them.
 
-    Every output has an array; in the masked variant a validity array follows it.
+    Every output has an array, text has offsets and bytes; in the masked variant a validity array follows. Where the
+    bytes of a text do not fit, the driver stops with FULL before its row; the detail is the number of the output.
     """
     body = Body(masked=masked, careful=careful)
     _emit_filters(body, predicates)
@@ -113,15 +115,26 @@ def row_driver(
     body.line("n = np.uint64(written[0])")
     values = [body.value(o) for o in outputs]
     for j, (node, value) in enumerate(zip(outputs, values, strict=True)):
-        text = f"1 if {value.name} else 0" if node.dtype == "bool" else value.name
-        body.line(f"o{j}[n] = {text}")
         tail.append(f"o{j}")
+        if types.is_text(node.dtype):
+            _emit_text(body, j, value.name)
+            tail.append(f"z{j}")
+        else:
+            body.line(f"o{j}[n] = " + (f"1 if {value.name} else 0" if node.dtype == "bool" else value.name))
         if masked:
             body.line(f"m{j}[n] = 1 if {value.valid} else 0")
             tail.append(f"m{j}")
     body.line("rows[n] = i")
     body.line("written[0] += 1")
     return assembled(body, tail, ["return stop, 0, 0"])
+
+
+def _emit_text(body: Body, number: int, name: str) -> None:
+    """Copies a text out; a row that stops here is done again as a whole, so nothing written before has to be undone."""
+    body.line(f"stop{number} = put_text({name}, room_of(z{number}), o{number}[n])")
+    with body.block(f"if stop{number} < 0:"):
+        body.stop(FULL, number)
+    body.line(f"o{number}[n + np.uint64(1)] = stop{number}")
 
 
 def _emit_filters(body: Body, predicates: tuple[Node, ...]) -> None:
@@ -137,7 +150,7 @@ def _emit_words(body: Body, keys: tuple[Node, ...], fields: tuple[KeyField, ...]
         body.line(f"w{j} = np.uint64(0)")
     for number, field in enumerate(fields):
         node = keys[field.key]
-        value = body.value(node) if not types.is_text(node.dtype) else body.input(node)
+        value = body.value(node) if not types.is_text(node.dtype) else body.input(codes_of(node))
         if field.null_flag:
             if value.valid != "True":
                 body.line(f"w{field.word} |= np.uint64(0 if {value.valid} else 1) << shift[{number}]")
@@ -189,6 +202,8 @@ def assembled(
     heads = ["start", "stop", "at"]
     for j, node in enumerate(body.inputs):
         heads.append(f"c{j}")
+        if reads_text(node):
+            heads += [f"e{j}", f"x{j}"]
         if body.masked and node.nullable:
             heads.append(f"v{j}")
     heads += [f"p{j}" for j in range(len(body.literals))]

@@ -14,9 +14,13 @@ import msgspec
 
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelSpec, Node
+from checkrow_kernels.text import Text
 
+Parameter = tuple[str, int | float | bool | Text]
+"""What user code is given by value: its name, and a number, or a text that stands in for null."""
 OUT_OF_RANGE = 3
 NULL_FORBIDDEN = 4
+NOT_UTF8 = 7
 _INFIX = {
     "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "equal": "==", "not_equal": "!=", "less": "<",
     "less_equal": "<=", "greater": ">", "greater_equal": ">=",
@@ -32,10 +36,17 @@ def scalar_type(dtype: str) -> str:
 
 
 def fusible(node: Node) -> bool:
-    """Tells whether a node compiles into a driver; text, casts that may fail, and kernels over arrays do not."""
+    """Tells whether a node compiles into a driver: no kernel over arrays, no cast that may fail, little of text.
+
+    Texts are read from columns, handed to kernels and returned by them, and can be missing.
+    """
     if node.kernel is not None and node.kernel.kind == "batch":
         return False
-    if types.is_text(node.dtype) or types.is_wide(node.dtype) or not node.dtype:
+    if types.is_wide(node.dtype) or not node.dtype:
+        return False
+    if types.is_text(node.dtype) and node.op not in {"col", "kernel"}:
+        return False
+    if node.op not in {"kernel", "is_null"} and any(types.is_text(a.dtype) for a in node.args):
         return False
     if node.op == "cast" and not exact_cast(node.args[0].dtype, node.dtype):
         return False
@@ -58,8 +69,25 @@ def exact_cast(source: str, target: str) -> bool:
     return source == "date32[day]" and target == "int32"
 
 
+def codes_of(node: Node) -> Node:
+    """Returns the input that holds the codes of a text column instead of its texts."""
+    return msgspec.structs.replace(node, op="codes")
+
+
+def reads_text(node: Node) -> bool:
+    """Tells whether an input arrives as texts: where each starts and stops, and their bytes."""
+    return node.op != "codes" and types.is_text(node.dtype)
+
+
+def zero_of(dtype: str) -> str:
+    """Returns what stands in for a value where there is none."""
+    return "EMPTY" if types.is_text(dtype) else f"{scalar_type(dtype)}(0)"
+
+
 def argument(name: str, dtype: str) -> str:
     """Returns a value as the user's code takes it: whole numbers as int64 (uint64 as it is), floats as float64."""
+    if types.is_text(dtype):
+        return name
     kind = argument_type(dtype)
     return name if kind == scalar_type(dtype) else f"{kind}({name})"
 
@@ -104,7 +132,7 @@ class Body:
         self.literals: list[Node] = []
         self.kernels: list[KernelSpec] = []
         self.calls: list[KernelSpec] = []
-        self.parameters: list[tuple[str, int | float | bool]] = []
+        self.parameters: list[Parameter] = []
         self.ranged: list[tuple[Node, int]] = []
         self.before_return = ""
         self.before_row: tuple[str, ...] = ()
@@ -162,7 +190,8 @@ class Body:
         """Returns a value read from an input array."""
         index = self.inputs.setdefault(node, len(self.inputs))
         name = self.fresh()
-        self.line(f"{name} = c{index}[i] != 0" if node.dtype == "bool" else f"{name} = c{index}[i]")
+        text = f"c{index}[i] != 0" if node.dtype == "bool" else f"c{index}[i]"
+        self.line(f"{name} = " + (f"text_between(x{index}, c{index}[i], e{index}[i])" if reads_text(node) else text))
         if self.masked and node.nullable:
             self.line(f"{name}v = v{index}[i] != 0")
             return Value(name, f"{name}v")
@@ -339,7 +368,7 @@ class Body:
                 self._outputs(node, spec, made.name, text)
             with self.block("else:"):
                 for j, field in enumerate(spec.returns):
-                    self.line(f"{made.name}_{j} = {scalar_type(field.dtype)}(0)")
+                    self.line(f"{made.name}_{j} = {zero_of(field.dtype)}")
         self._scopes[-1][shared] = made
         return made
 
@@ -366,12 +395,19 @@ class Body:
         text = argument(value.name, dtype)
         if value.valid == "True" or not spec.takes_null(column):
             return text
-        fill, name = dict(spec.fills).get(column), self.fresh()
-        other = f"{argument_type(dtype)}({'0' if fill is None else self._parameter((column, stored_fill(fill)))})"
+        other, name = self._fill(spec, column, dtype), self.fresh()
         self.line(f"{name} = {text} if {value.valid} else {other}")
         return name
 
-    def _parameter(self, parameter: tuple[str, int | float | bool]) -> str:
+    def _fill(self, spec: KernelSpec, column: str, dtype: str) -> str:
+        """Returns what stands in for null in a column: a parameter, or what is nothing of its type."""
+        if types.is_text(dtype):
+            data = dict(spec.text_fills).get(column, b"")
+            return self._parameter((column, Text(data))) if data else "EMPTY"
+        fill = dict(spec.fills).get(column)
+        return f"{argument_type(dtype)}({'0' if fill is None else self._parameter((column, stored_fill(fill)))})"
+
+    def _parameter(self, parameter: Parameter) -> str:
         self.parameters.append(parameter)
         return f"q{len(self.parameters) - 1}"
 
@@ -381,10 +417,21 @@ class Body:
         self.line(f"{stem} = {text}")
         for j, field in enumerate(spec.returns):
             picked = stem if len(spec.returns) == 1 else f"{stem}[{j}]"
+            if types.is_text(field.dtype):
+                self.line(f"{stem}_{j} = returned_text({picked})")
+                self._check_utf8(msgspec.structs.replace(node, value=j), f"{stem}_{j}", field.dtype)
+                continue
             if types.may_leave(field.dtype):
                 self.check_range(msgspec.structs.replace(node, value=j), picked, field.dtype)
             text = f"{picked} != 0" if field.dtype == "bool" else f"{scalar_type(field.dtype)}({picked})"
             self.line(f"{stem}_{j} = {text}")
+
+    def _check_utf8(self, node: Node, name: str, dtype: str) -> None:
+        if dtype == "binary":
+            return
+        self.ranged.append((node, len(self.calls) - 1))
+        with self.block(f"if not is_utf8({name}):"):
+            self.stop(NOT_UTF8, len(self.ranged) - 1)
 
     def check_range(self, node: Node, name: str, dtype: str) -> None:
         """Adds a stop where a whole number that the last call gave does not fit its type."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from checkrow.compile.driver import Driver
 from checkrow.compile.emit import argument, scalar_type
-from checkrow.compile.groups import array_arguments, over_groups, room_for, stored_value
+from checkrow.compile.groups import array_dtypes, over_groups, room_for, stored_value
 from checkrow.compile.states import own_state
-from checkrow.expressions.nodes import KernelCall, KernelSpec, Node
+from checkrow.expressions import types
+from checkrow.expressions.nodes import KernelCall, KernelSpec
 from checkrow.kernels.fold import STEP
 
 
@@ -14,8 +15,8 @@ def fold_driver(call: KernelCall) -> Driver:
     """Returns the driver that goes through the rows of a range of groups.
 
     Its arguments are those of `over_groups`: the parameters of `step`, then the numbers every group's state begins
-    with. `at` holds the row within the group too, and the detail of OUT_OF_RANGE is that row times the number of
-    columns plus the column.
+    with. `at` holds the row within the group too, and the detail of OUT_OF_RANGE and NOT_UTF8 is that row times the
+    number of columns plus the column.
     """
     spec, step = call.kernel, call.method(STEP)
     states = [f"s{j}" for j in range(len(call.state))]
@@ -41,12 +42,13 @@ def fold_driver(call: KernelCall) -> Driver:
 
 def _row(call: KernelCall) -> list[str]:
     """Returns the values of one row as `step` takes them."""
-    spec = call.kernel
-    by_name: dict[str, Node] = dict(zip(spec.columns, call.args, strict=True))
-    return [
-        f"c{j}[i]" if validity else argument(f"c{j}[i]", by_name[column].dtype)
-        for j, (column, validity) in enumerate(array_arguments(spec))
-    ]
+    return [_value(j, dtype) for j, dtype in enumerate(array_dtypes(call))]
+
+
+def _value(number: int, dtype: str) -> str:
+    if types.is_text(dtype):
+        return f"text_between(x{number}, c{number}[i], e{number}[i])"
+    return argument(f"c{number}[i]", dtype)
 
 
 def _taken(step: KernelSpec, states: list[str], *, tupled: bool) -> list[str]:
@@ -63,5 +65,5 @@ def _outputs(spec: KernelSpec) -> list[str]:
     lines: list[str] = []
     for j, field in enumerate(spec.returns):
         value = "y" if columns == 1 else f"y[{j}]"
-        lines += stored_value(field, value, f"o{j}[n]", f"at[4] * {columns} + {j}")
+        lines += stored_value(field, j, value, "n", f"at[4] * {columns} + {j}")
     return lines

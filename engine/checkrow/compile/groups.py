@@ -1,7 +1,9 @@
 """Driver sources for kernels over groups: one loop over groups, each a view of arrays that stand in group order.
 
 The contract is that of all drivers: flat arrays in, `(next group, status, detail)` out, nothing allocated. The loop
-stops with FULL before a group whose rows may not fit the output arrays; the caller empties them and calls again.
+stops with FULL before a group whose rows may not fit the output arrays; the caller empties them and calls again, with
+more room where they were empty already. Texts that a kernel writes are kept by address, so that it may write them in
+any order, and copied out when it is done with its group.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import hashlib
 from collections.abc import Sequence
 
 from checkrow.compile.driver import FULL, Driver
-from checkrow.compile.emit import OUT_OF_RANGE, leaves, scalar_type
+from checkrow.compile.emit import NOT_UTF8, OUT_OF_RANGE, leaves, scalar_type
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelCall, KernelSpec, Node
 from checkrow.expressions.types import Field
@@ -35,10 +37,10 @@ def group_driver(call: KernelCall) -> Driver:
     """
     spec = call.kernel
     writes = OUT in spec.arguments
-    arrays = [a for a in spec.arguments if a != OUT]
     body = [
         *room_for(_ROOM[spec.shape]),
-        f"r = k0({', '.join(_arguments(spec, arrays))})",
+        *_written(spec, writes=writes),
+        f"r = k0({', '.join(_arguments(call))})",
         *_results(spec, writes=writes),
         "for i in range(n, n + m):",
         "    group_of[i] = g",
@@ -70,17 +72,23 @@ def over_groups(
     """Returns the driver whose loop over groups has a body.
 
     Its arguments: first and last group, `at`, `starts` of all groups, per kernel argument an array in group order
-    (values, or the validity of a column), the parameters, its `own`, `capacity` of the outputs, `state` (one int64:
-    rows written), `group_of` (int32: group of each row written), the outputs.
+    (values, or the validity of a column; of text where each starts, where it stops, and the bytes), the parameters, its
+    `own`, `capacity` of the outputs, `state` (one int64: rows written), `group_of` (int32: group of each row written),
+    the outputs: an array each; of text offsets, bytes, and two int64 arrays with the address and length of what the
+    kernel wrote.
     """
     spec = call.kernel
     inputs = tuple(
         Node("col", name=name, dtype=arg.dtype, nullable=arg.nullable)
         for name, arg in zip(spec.columns, call.args, strict=True)
     )
-    heads = ["first", "last", "at", "starts", *(f"c{j}" for j in range(len(array_arguments(spec))))]
+    heads = ["first", "last", "at", "starts"]
+    for j, dtype in enumerate(array_dtypes(call)):
+        heads += [f"c{j}", f"e{j}", f"x{j}"] if types.is_text(dtype) else [f"c{j}"]
     heads += [f"q{j}" for j in range(len(parameters))]
-    heads += [*own, "capacity", "state", "group_of", *(f"o{j}" for j in range(len(spec.returns)))]
+    heads += [*own, "capacity", "state", "group_of"]
+    for j, field in enumerate(spec.returns):
+        heads += [f"o{j}", f"z{j}", f"y{j}", f"l{j}"] if types.is_text(field.dtype) else [f"o{j}"]
     lines = [
         *head,
         "@jit",
@@ -116,17 +124,45 @@ def array_arguments(spec: KernelSpec) -> tuple[tuple[str, bool], ...]:
     return tuple((a, False) if a in spec.columns else (validity_of(a), True) for a in arrays)
 
 
-def _arguments(spec: KernelSpec, arrays: list[str]) -> list[str]:
-    views = ", ".join(f"o{j}[n:n + m]" for j in range(len(spec.returns)))
-    given = [f"Out({views})" if a == OUT else f"c{arrays.index(a)}[a:b]" for a in spec.arguments]
+def array_dtypes(call: KernelCall) -> tuple[str, ...]:
+    """Returns the types of the array arguments; "bool" of those that are the validity of a column."""
+    of_columns = {name: arg.dtype for name, arg in zip(call.kernel.columns, call.args, strict=True)}
+    return tuple("bool" if validity else of_columns[name] for name, validity in array_arguments(call.kernel))
+
+
+def _arguments(call: KernelCall) -> list[str]:
+    spec = call.kernel
+    given = [
+        f"texts_at(c{j}, e{j}, x{j}, a, b)" if types.is_text(dtype) else f"c{j}[a:b]"
+        for j, dtype in enumerate(array_dtypes(call))
+    ]
+    if OUT in spec.arguments:
+        given.insert(spec.arguments.index(OUT), "w")
     return [*given, *(f"q{j}" for j in range(len(spec.parameters)))]
 
 
+def _written(spec: KernelSpec, *, writes: bool) -> list[str]:
+    """Returns the statement that makes what a kernel writes to."""
+    views = [
+        f"slots_at(y{j}, l{j}, n, n + m)" if types.is_text(f.dtype) else f"o{j}[n:n + m]"
+        for j, f in enumerate(spec.returns)
+    ]
+    return [f"w = Out({', '.join(views)})"] if writes else []
+
+
+def _stored_rows(number: int, field: Field, value: str) -> list[str]:
+    """Returns what stores the value of every row `i` of a group."""
+    return ["for i in range(m):", *(f"    {s}" for s in stored_value(field, number, value, "n + i", str(number)))]
+
+
 def _results(spec: KernelSpec, *, writes: bool) -> list[str]:
+    texts = [(j, f) for j, f in enumerate(spec.returns) if types.is_text(f.dtype)] if writes else []
+    copied = [line for j, f in texts for line in _stored_rows(j, f, f"w[{j}][i]")]
     if spec.shape == EXPAND:
-        return ["if r < 0 or r > m:", "    state[0] = n", f"    return g, {WRONG_ROWS}, np.int64(r)", "m = np.int64(r)"]
+        return ["if r < 0 or r > m:", "    state[0] = n", f"    return g, {WRONG_ROWS}, np.int64(r)", "m = np.int64(r)",
+                *copied]  # fmt: skip
     if writes:
-        return []
+        return copied
     lines: list[str] = []
     for j, field in enumerate(spec.returns):
         value = "r" if len(spec.returns) == 1 else f"r[{j}]"
@@ -134,15 +170,17 @@ def _results(spec: KernelSpec, *, writes: bool) -> list[str]:
             length = f"len({value})"
             lines += [f"if {length} != m:", "    state[0] = n"]
             lines += [f"    return g, {WRONG_LENGTH}, {length} * {len(spec.returns)} + {j}"]
-            stored = stored_value(field, f"{value}[i]", f"o{j}[n + i]", str(j))
-            lines += ["for i in range(m):", *(f"    {line}" for line in stored)]
+            lines += _stored_rows(j, field, f"{value}[i]")
         else:
-            lines += stored_value(field, value, f"o{j}[n]", str(j))
+            lines += stored_value(field, j, value, "n", str(j))
     return lines
 
 
-def stored_value(field: Field, value: str, place: str, detail: str) -> list[str]:
-    """Returns what stores a value the kernel returned, and stops with OUT_OF_RANGE where its type cannot hold it."""
+def stored_value(field: Field, number: int, value: str, row: str, detail: str) -> list[str]:
+    """Returns what stores a value of an output at a row, and stops the group where its type cannot hold it."""
+    if types.is_text(field.dtype):
+        return _stored_text(field, number, value, row, detail)
+    place = f"o{number}[{row}]"
     kind = f"{value} != 0" if field.dtype == "bool" else f"{scalar_type(field.dtype)}({value})"
     if not types.may_leave(field.dtype):
         return [f"{place} = {kind}"]
@@ -152,3 +190,14 @@ def stored_value(field: Field, value: str, place: str, detail: str) -> list[str]
         f"    return g, {OUT_OF_RANGE}, {detail}",
         f"{place} = {kind}",
     ]
+
+
+def _stored_text(field: Field, number: int, value: str, row: str, detail: str) -> list[str]:
+    """Returns what copies a text out; a group that stops for want of room is called again as a whole."""
+    name, stop = f"t{number}", f"stop{number}"
+    lines = [f"{name} = returned_text({value})"]
+    if field.dtype == "string":
+        lines += [f"if not is_utf8({name}):", "    state[0] = at[2]", f"    return g, {NOT_UTF8}, {detail}"]
+    lines += [f"{stop} = put_text({name}, room_of(z{number}), o{number}[{row}])"]
+    lines += [f"if {stop} < 0:", "    state[0] = at[2]", f"    return g, {FULL}, {number}"]
+    return [*lines, f"o{number}[{row} + 1] = {stop}"]

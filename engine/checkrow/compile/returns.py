@@ -10,10 +10,11 @@ from numba import types
 from checkrow.compile.written import refuse_cut_digits
 from checkrow.errors import KernelTypeError
 from checkrow.expressions.nodes import KernelSpec
-from checkrow.expressions.types import Field, is_float
+from checkrow.expressions.types import Field, is_float, is_text
 from checkrow.kernels.fold import STEP
 from checkrow.kernels.group import EXPAND, MAP
 from checkrow.kernels.signature import OUT
+from checkrow_kernels.text_type import slots_type, text_type, texts_type
 
 
 class Returns:
@@ -35,7 +36,7 @@ class Returns:
         ------
         KernelTypeError
             If a kernel returns another number of values than it declared, or floats where it declared integers: digits
-            would be cut silently.
+            would be cut silently; or something else than text where it declared text, and the other way round.
         """
         found = driver.overloads[arguments].type_annotation
         for node, signature in found.calltypes.items():
@@ -96,6 +97,9 @@ def _source(fields: tuple[Field, ...], spec: KernelSpec) -> str:
 
 def _check_part(spec: KernelSpec, number: int, part: Any) -> None:
     field = spec.returns[number]
+    if is_text(field.dtype) or part in {text_type, texts_type, slots_type}:
+        _check_text(spec, field, part)
+        return
     if spec.shape == MAP and not isinstance(part, types.Array):
         raise KernelTypeError(f"{_where(spec)} returns {part} for {field.name!r}; it must return an array")
     value = part.dtype if spec.shape == MAP and isinstance(part, types.Array) else part
@@ -107,6 +111,15 @@ def _check_part(spec: KernelSpec, number: int, part: Any) -> None:
             "let init() return a float such as 0.0"
         )
     raise KernelTypeError(f"{_where(spec)} returns {part} for {field.name!r}, declared {field.dtype}; convert it")
+
+
+def _check_text(spec: KernelSpec, field: Field, part: Any) -> None:
+    wanted = (texts_type if spec.shape == MAP else text_type) if is_text(field.dtype) else None
+    if part == wanted:
+        return
+    one = "the column of an argument" if spec.shape == MAP else "a view of an argument or a literal, and never None"
+    advice = f"return {one}" if wanted else "convert it"
+    raise KernelTypeError(f"{_where(spec)} returns {part} for {field.name!r}, declared {field.dtype}; {advice}")
 
 
 def _where(spec: KernelSpec) -> str:

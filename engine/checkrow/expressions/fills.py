@@ -1,4 +1,4 @@
-"""What may stand in for null in a kernel's argument: a number of the kind in which the argument arrives."""
+"""What may stand in for null in a kernel's argument: a number of the kind in which the argument arrives, or a text."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from checkrow.expressions.nodes import KernelSpec
 
 def refuse_fill(spec: KernelSpec, name: str, dtype: str, where: str) -> None:
     """Raises KernelTypeError when a kernel's fill for a column cannot be a value of the column's type."""
-    fill = dict(spec.fills).get(name)
-    if fill is None or types.is_text(dtype) or types.is_float(dtype):
+    given: dict[str, int | float | bool | bytes] = {**dict(spec.fills), **dict(spec.text_fills)}
+    fill = given.get(name)
+    if fill is not None and isinstance(fill, bytes) != types.is_text(dtype):
+        wanted = "a str or bytes" if types.is_text(dtype) else "a number"
+        raise KernelTypeError(f"{where}: nulls= gives {fill!r} for column {name!r}, which is {dtype}; give {wanted}")
+    if fill is None or isinstance(fill, bytes) or types.is_float(dtype):
         return
     if types.is_decimal(dtype) and spec.decimals == "float64":
         return

@@ -30,8 +30,9 @@ class KernelSpec(msgspec.Struct, frozen=True, kw_only=True):
     `blocks` are the helper functions it reaches, in order of definition, then the kernel itself; `constants` are the
     module-level numbers it reaches, by name. `columns` are the arguments that read a column; `arguments` are all
     positional ones in order, `out` and `<column>_valid` among them (empty: just the columns). `fills` says by column
-    what stands in for nulls; `nulls` what becomes of a null in the other columns. `shape`, `checked` and `max_rows`
-    (rows a call may give; None: as many as it was given) concern kernels over arrays. A kernel may be a class:
+    what stands in for nulls; `nulls` what becomes of a null in the other columns. `texts` and `text_fills` are the
+    constants and fills that are text, as bytes. `shape`, `checked` and `max_rows` (rows a call may give; None: as many
+    as it was given) concern kernels over arrays. A kernel may be a class:
     `methods` are its functions with the parameters each takes, `entry` is the one that is meant, `shape` says whether
     its state is a "tuple" or a bare "number", and the first `state` of `returns` are that state's numbers. `may_fail`
     says that nulls stand in where it fails.
@@ -58,6 +59,8 @@ class KernelSpec(msgspec.Struct, frozen=True, kw_only=True):
     entry: str = ""
     state: int = 0
     may_fail: bool = False
+    texts: tuple[tuple[str, bytes], ...] = ()
+    text_fills: tuple[tuple[str, bytes], ...] = ()
 
     @property
     def function(self) -> str:
@@ -71,7 +74,7 @@ class KernelSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     def takes_null(self, column: str) -> bool:
         """Tells whether the function is called although a column is null: that has a fill, or tells its validity."""
-        return f"{column}_valid" in self.arguments or any(c == column for c, _ in self.fills)
+        return f"{column}_valid" in self.arguments or any(c == column for c, _ in (*self.fills, *self.text_fills))
 
     @property
     def place(self) -> str:
@@ -158,6 +161,14 @@ def walk(node: Node) -> Iterator[Node]:
 def columns_of(*nodes: Node) -> tuple[str, ...]:
     """Returns the names of the columns that nodes read, in order of first use."""
     return tuple(dict.fromkeys(n.name for node in nodes for n in walk(node) if n.op == "col"))
+
+
+def compared_columns(*nodes: Node) -> tuple[str, ...]:
+    """Returns the names of the columns that nodes read themselves, not through a kernel."""
+    names = (
+        (n.name,) if n.op == "col" else (() if n.op == "kernel" else compared_columns(*n.args)) for n in nodes
+    )  # fmt: skip
+    return tuple(dict.fromkeys(name for some in names for name in some))
 
 
 def substitute(node: Node, replacements: dict[str, Node]) -> Node:

@@ -19,6 +19,7 @@ from checkrow.expressions.nodes import KernelCall, KernelSpec
 from checkrow.kernels.methods import REST, Methods
 from checkrow.kernels.signature import Parameters, Returns, Signature, refuse_unknown, returned_fields
 from checkrow.kernels.source import Number
+from checkrow.kernels.texts import seen_value
 
 _WANTED = {"init": (), "update": ("state", REST), "merge": ("state", "other"), "finish": ("state",)}
 
@@ -56,7 +57,7 @@ class Aggregator:
         marks = repr((found.fingerprint, "aggregator"))
         return KernelSpec(
             name=self.__name__, kind="aggregator", blocks=found.blocks, constants=found.constants,
-            modules=found.modules, columns=self._signature.columns,
+            texts=found.texts, modules=found.modules, columns=self._signature.columns,
             parameters=tuple(n for n, _ in self._signature.keywords), returns=self._returns, nulls="skip",
             decimals=decimals, time_unit=time_unit, fingerprint=hashlib.sha256(marks.encode()).hexdigest()[:24],
             methods=self._methods.parameters(), checked=True,
@@ -95,7 +96,7 @@ class Aggregator:
         update, given = self._methods["update"].function, self._methods.given("update", bound)
         state = self._methods.init(bound)
         for row in zip(*args, strict=True):
-            state = update(state, *row, **given)
+            state = update(state, *(seen_value(x) for x in row), **given)
         return self._methods["finish"].function(state, **self._methods.given("finish", bound))
 
 

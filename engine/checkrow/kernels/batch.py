@@ -48,11 +48,12 @@ class BatchKernel(ColumnKernel):
             refuse_no_value(self._captured.block)
         marks = repr((found.fingerprint, "batch", policy.checked, [f.name for f in self._returns]))
         return KernelSpec(
-            name=self.__name__, kind="batch", blocks=found.blocks, constants=found.constants, modules=found.modules,
-            columns=self._signature.columns, parameters=tuple(n for n, _ in self._signature.keywords),
+            name=self.__name__, kind="batch", blocks=found.blocks, constants=found.constants, texts=found.texts,
+            modules=found.modules, columns=self._signature.columns,
+            parameters=tuple(n for n, _ in self._signature.keywords),
             returns=self._returns, nulls=self._nulls.action, decimals=policy.decimals, time_unit=policy.time_unit,
             fingerprint=hashlib.sha256(marks.encode()).hexdigest()[:24], arguments=self._signature.arguments,
-            fills=self._nulls.fills, shape=MAP, checked=policy.checked,
+            fills=self._nulls.fills, text_fills=self._nulls.text_fills, shape=MAP, checked=policy.checked,
         )  # fmt: skip
 
     def _plain(self, args: tuple[object, ...], parameters: dict[str, object]) -> object:

@@ -25,11 +25,13 @@ class ColumnKernel(ABC):
         Keyword-only parameters fixed by `bind`.
     """
 
-    def __init__(self, function: Callable[..., object], returns: Returns, signature: Signature) -> None:
+    def __init__(
+        self, function: Callable[..., object], returns: Returns, signature: Signature, *, texts: bool = False
+    ) -> None:
         self.function = function
         self.parameters: Parameters = ()
         self._captured = capture(function)
-        self._returns = returned_fields(function, returns)
+        self._returns = returned_fields(function, returns, texts=texts)
         self._signature = signature
         self.__name__ = self._captured.block.name
         self.__doc__ = function.__doc__

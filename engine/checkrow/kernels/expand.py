@@ -15,6 +15,7 @@ from checkrow.kernels.nulls import PROPAGATE, Nulls, null_rule
 from checkrow.kernels.outputs import refuse_unwritable
 from checkrow.kernels.signature import OUT, Parameters, Returns, read_signature, refuse_unknown, returned_fields
 from checkrow.kernels.source import Number, capture, reach
+from checkrow.kernels.texts import seen_value
 
 MAX_ROWS = 1024
 
@@ -72,11 +73,13 @@ class ExpandKernel:
         refuse_no_value(self._captured.block)
         marks = repr((found.fingerprint, "expand", policy.checked, [f.name for f in self._returns]))
         return KernelSpec(
-            name=self.__name__, kind="expand", blocks=found.blocks, constants=found.constants, modules=found.modules,
-            columns=self._signature.columns, parameters=tuple(n for n, _ in self._signature.keywords),
-            returns=self._returns, nulls=self._nulls.action, decimals=policy.decimals, time_unit=policy.time_unit,
+            name=self.__name__, kind="expand", blocks=found.blocks, constants=found.constants, texts=found.texts,
+            modules=found.modules, columns=self._signature.columns,
+            parameters=tuple(n for n, _ in self._signature.keywords), returns=self._returns, nulls=self._nulls.action,
+            decimals=policy.decimals, time_unit=policy.time_unit,
             fingerprint=hashlib.sha256(marks.encode()).hexdigest()[:24], arguments=self._signature.arguments,
-            fills=self._nulls.fills, shape=EXPAND, checked=policy.checked, max_rows=policy.max_rows,
+            fills=self._nulls.fills, text_fills=self._nulls.text_fills, shape=EXPAND, checked=policy.checked,
+            max_rows=policy.max_rows,
         )  # fmt: skip
 
     def bind(self, **parameters: Number) -> ExpandKernel:
@@ -88,7 +91,9 @@ class ExpandKernel:
     def __call__(self, *args: object, **parameters: object) -> object:
         """Runs the plain function on one row and returns how many rows it wrote; see `outputs_for` for `out`."""
         given = self._nulls.plain(self._signature, args)
-        return 0 if given is None else self.function(*given, **{**dict(self.parameters), **parameters})
+        if given is None:
+            return 0
+        return self.function(*(seen_value(g) for g in given), **{**dict(self.parameters), **parameters})
 
     def kept(self, columns: Iterable[str]) -> tuple[str, ...]:
         """Returns the columns of the input that every row repeats."""
@@ -127,7 +132,8 @@ def expand_kernel(
     nulls : {"propagate", "forbid"} or dict of column name to value
         "propagate": a row with a null argument gives no rows. "forbid": it is an error. A dict says by column what
         stands in for null there; nulls in other columns propagate. An argument named `x_valid` beside `x` receives
-        whether `x` is there: then the function is called although it is null, and `x` is its fill or 0.
+        whether `x` is there: then the function is called although it is null, and `x` is its fill, or 0 or the empty
+        text.
     decimals : {"scaled", "float64"}
         How decimal columns arrive: exact unscaled int64, or converted to float64. There is no default.
     time_unit : {"s", "ms", "us", "ns"}
@@ -143,8 +149,9 @@ def expand_kernel(
     Notes
     -----
     Whole numbers and dates arrive as int64 whatever the width of their column, as in row kernels, and are written as
-    such; one that does not fit its column is an error, and so is an index outside `out`. A row on which the kernel
-    fails gives no rows where `BadRows` lets the run go on; a failure further up names the row that was read.
+    such; one that does not fit its column is an error, and so is an index outside `out`. Texts can be read,
+    not written. A row on which the kernel fails gives no rows where `BadRows` lets the run go on; a failure further up
+    names the row that was read.
 
     Examples
     --------

@@ -23,6 +23,7 @@ from checkrow.kernels.signature import (
     validities,
 )
 from checkrow.kernels.source import Number
+from checkrow.kernels.texts import given_back, seen_value
 
 FOLD = "fold"
 STEP = "step"
@@ -55,7 +56,7 @@ class FoldKernel:
         self.parameters: Parameters = ()
         self._policy = policy
         self._methods = Methods("fold kernel", cls, _WANTED)
-        self._returns = returned_fields(cls, policy.returns)
+        self._returns = returned_fields(cls, policy.returns, texts=True)
         arguments = self._methods[STEP].signature.arguments[1:]
         special = validities(arguments)
         self._signature = Signature(
@@ -81,11 +82,12 @@ class FoldKernel:
         found, policy = self._methods.reach(), self._policy
         marks = repr((found.fingerprint, FOLD, policy.checked))
         return KernelSpec(
-            name=self.__name__, kind=FOLD, blocks=found.blocks, constants=found.constants, modules=found.modules,
-            columns=self._signature.columns, parameters=tuple(n for n, _ in self._signature.keywords),
-            returns=self._returns, nulls=self._nulls.action, decimals=policy.decimals, time_unit=policy.time_unit,
+            name=self.__name__, kind=FOLD, blocks=found.blocks, constants=found.constants, texts=found.texts,
+            modules=found.modules, columns=self._signature.columns,
+            parameters=tuple(n for n, _ in self._signature.keywords), returns=self._returns, nulls=self._nulls.action,
+            decimals=policy.decimals, time_unit=policy.time_unit,
             fingerprint=hashlib.sha256(marks.encode()).hexdigest()[:24], arguments=self._signature.arguments,
-            fills=self._nulls.fills, checked=policy.checked,
+            fills=self._nulls.fills, text_fills=self._nulls.text_fills, checked=policy.checked,
             methods=self._methods.parameters(),
         )  # fmt: skip
 
@@ -124,10 +126,11 @@ class FoldKernel:
             )
         bound = self._signature.bound(self.parameters)
         step, given = self._methods[STEP].function, self._methods.given(STEP, bound)
-        state, rows = self._methods.init(bound), []
+        state: Any = self._methods.init(bound)
+        rows: list[Any] = []
         for row in zip(*args, strict=True):
-            state, out = step(state, *row, **given)
-            rows.append(out)
+            state, out = step(state, *(seen_value(x) for x in row), **given)
+            rows.append(given_back(out, self._returns))
         if len(self._returns) == 1:
             return rows
         return tuple([row[j] for row in rows] for j in range(len(self._returns)))
@@ -169,10 +172,9 @@ def fold_kernel(
 
     Notes
     -----
-    Whole numbers and dates arrive as int64, whatever the width of their column; only uint64 stays. Floats
-    arrive as float64. The kinds of the
-    state's numbers are those that `init` returns: int64, float64 or bool. Where `step` fails, its whole group does, as
-    what follows depends on it.
+    Whole numbers and dates arrive as int64, whatever the width of their column; only uint64 stays. Floats arrive as
+    float64, texts as views over their bytes. The kinds of the state's numbers are those that `init` returns: int64,
+    float64 or bool. Where `step` fails, its whole group does, as what follows depends on it.
 
     Examples
     --------

@@ -14,6 +14,7 @@ from checkrow.kernels.nulls import FORBID, Nulls, null_rule
 from checkrow.kernels.outputs import refuse_unwritable
 from checkrow.kernels.signature import OUT, Parameters, Returns, read_signature, refuse_unknown, returned_fields
 from checkrow.kernels.source import Number, capture, reach
+from checkrow.kernels.texts import given_back, seen_array
 
 REDUCE, MAP, EXPAND = "reduce", "map", "expand"
 
@@ -48,7 +49,7 @@ class GroupKernel:
         self._policy = policy
         self._captured = capture(function)
         self._signature = read_signature(function, out=True, validity=True)
-        self._returns = returned_fields(function, policy.returns)
+        self._returns = returned_fields(function, policy.returns, texts=True)
         self._nulls = null_rule(policy.nulls, self._signature, self._captured.where, default=FORBID)
         self.__name__ = self._captured.block.name
         self.__doc__ = function.__doc__
@@ -72,11 +73,13 @@ class GroupKernel:
             refuse_no_value(self._captured.block)
         marks = repr((found.fingerprint, "group", policy.shape, policy.checked, [f.name for f in self._returns]))
         return KernelSpec(
-            name=self.__name__, kind="group", blocks=found.blocks, constants=found.constants, modules=found.modules,
-            columns=self._signature.columns, parameters=tuple(n for n, _ in self._signature.keywords),
-            returns=self._returns, nulls=self._nulls.action, decimals=policy.decimals, time_unit=policy.time_unit,
+            name=self.__name__, kind="group", blocks=found.blocks, constants=found.constants, texts=found.texts,
+            modules=found.modules, columns=self._signature.columns,
+            parameters=tuple(n for n, _ in self._signature.keywords), returns=self._returns, nulls=self._nulls.action,
+            decimals=policy.decimals, time_unit=policy.time_unit,
             fingerprint=hashlib.sha256(marks.encode()).hexdigest()[:24], arguments=self._signature.arguments,
-            fills=self._nulls.fills, shape=policy.shape, checked=policy.checked, max_rows=policy.max_rows,
+            fills=self._nulls.fills, text_fills=self._nulls.text_fills, shape=policy.shape, checked=policy.checked,
+            max_rows=policy.max_rows,
         )  # fmt: skip
 
     def bind(self, **parameters: Number) -> GroupKernel:
@@ -87,7 +90,8 @@ class GroupKernel:
 
     def __call__(self, *args: object, **parameters: object) -> object:
         """Runs the plain function on the arrays of one group; see `outputs_for` for `out`."""
-        return self.function(*args, **{**dict(self.parameters), **parameters})
+        result = self.function(*(seen_array(a) for a in args), **{**dict(self.parameters), **parameters})
+        return given_back(result, self._returns) if self._policy.shape == REDUCE else result
 
     def call(self) -> KernelCall:
         """Returns the kernel applied to the columns its arguments are named after."""
@@ -116,7 +120,7 @@ def group_kernel(
         or written to an argument `out`. "expand": it writes any number of rows to `out` and returns how many.
     nulls : "forbid" or dict of column name to value
         Nulls are an error that names the column; or what stands in for them by column. An argument named `x_valid`
-        beside `x` receives whether each value is there, and allows nulls in `x`.
+        beside `x` receives whether each value is there, and allows nulls in `x`; a text that is not there is empty.
     decimals : {"scaled", "float64"}
         How decimal columns arrive: exact unscaled int64, or converted to float64. There is no default.
     time_unit : {"s", "ms", "us", "ns"}

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from checkrow.errors import KernelRowError, PlanError
 from checkrow.kernels.signature import OUT, Signature, refuse_unknown, validity_of
-from checkrow.kernels.source import Number
+from checkrow.kernels.source import Number, text_bytes
+from checkrow_kernels.text import Text
 
 PROPAGATE, FORBID = "propagate", "forbid"
-Nulls = str | dict[str, Number]
+Fill = Number | str | bytes
+Nulls = str | dict[str, Fill]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,10 +22,12 @@ class NullRule:
     ----------
     action : {"propagate", "forbid"}
     fills : tuple of (column, value)
+    text_fills : tuple of (column, bytes)
     """
 
     action: str
     fills: tuple[tuple[str, Number], ...] = ()
+    text_fills: tuple[tuple[str, bytes], ...] = ()
 
     def plain(self, signature: Signature, args: tuple[object, ...]) -> tuple[object, ...] | None:
         """Returns the arguments of a plain call, None being null; None if the function is not to be called.
@@ -38,7 +42,8 @@ class NullRule:
         short = [a for a in signature.arguments if a in signature.columns or a == OUT]
         if len(args) != len(short):
             return args
-        given, fills = dict(zip(short, args, strict=True)), dict(self.fills)
+        given = dict(zip(short, args, strict=True))
+        fills: dict[str, object] = {**dict(self.fills), **{n: Text(data) for n, data in self.text_fills}}
         missing = [c for c in signature.columns if given[c] is None and not signature.takes_null(c, fills)]
         if missing and self.action == FORBID:
             raise KernelRowError(
@@ -59,7 +64,7 @@ def null_rule(nulls: Nulls, signature: Signature, where: str, *, default: str) -
     Raises
     ------
     PlanError
-        If it names a column that the kernel does not read, or a value that is no number.
+        If it names a column that the kernel does not read, or a value that is neither a number nor a text.
     """
     if not isinstance(nulls, dict):
         refuse_unknown({"nulls": (nulls, tuple(dict.fromkeys((default, FORBID))))})
@@ -67,6 +72,10 @@ def null_rule(nulls: Nulls, signature: Signature, where: str, *, default: str) -
     for name, value in nulls.items():
         if name not in signature.columns:
             raise PlanError(f"{where}: nulls= names {name!r}, which is none of {list(signature.columns)}")
-        if not isinstance(value, (bool, int, float)):
-            raise PlanError(f"{where}: nulls= gives {value!r} for {name!r}; a number can stand in for null")
-    return NullRule(action=default, fills=tuple(nulls.items()))
+        if not isinstance(value, (bool, int, float, str, bytes)):
+            raise PlanError(f"{where}: nulls= gives {value!r} for {name!r}; a number or a text can stand in for null")
+    return NullRule(
+        action=default, fills=tuple((n, v) for n, v in nulls.items() if not isinstance(v, (str, bytes))),
+        text_fills=tuple((n, text_bytes(v, f"{where}: nulls= gives")) for n, v in nulls.items()
+                         if isinstance(v, (str, bytes))),
+    )  # fmt: skip

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from checkrow.errors import KernelTypeError
 from checkrow.expressions.nodes import KernelSpec
-from checkrow.expressions.types import Field, numpy_dtype
+from checkrow.expressions.types import Field, is_text, numpy_dtype
+from checkrow_kernels.text import TextSlots
 
 
 class Kernel(Protocol):
@@ -38,10 +39,14 @@ def argument_dtype(dtype: str) -> np.dtype[Any]:
 
 def zeroed(fields: Sequence[Field], rows: int) -> Any:
     """Returns zeroed arrays of the types of some columns, as attributes named like the columns."""
-    arrays: list[NDArray[Any]] = [
-        np.zeros(rows, np.bool_ if f.dtype == "bool" else numpy_dtype(f.dtype)) for f in fields
-    ]
+    arrays = [_zeroed(f.dtype, rows) for f in fields]
     return namedtuple("out", [f.name for f in fields])(*arrays)  # noqa: PYI024  # the fields are known only now
+
+
+def _zeroed(dtype: str, rows: int) -> NDArray[Any] | TextSlots:
+    if is_text(dtype):
+        return TextSlots(rows)
+    return np.zeros(rows, np.bool_ if dtype == "bool" else numpy_dtype(dtype))
 
 
 def refuse_unwritable(fields: Sequence[Field], where: str) -> None:

@@ -11,6 +11,7 @@ from checkrow.kernels.forms import refuse_no_value
 from checkrow.kernels.nulls import PROPAGATE, Nulls, null_rule
 from checkrow.kernels.signature import Returns, read_signature, refuse_unknown
 from checkrow.kernels.source import reach
+from checkrow.kernels.texts import given_back, seen_value
 
 
 class RowKernel(ColumnKernel):
@@ -22,7 +23,7 @@ class RowKernel(ColumnKernel):
     def __init__(
         self, function: Callable[..., object], returns: Returns, nulls: Nulls, decimals: str, time_unit: str
     ) -> None:
-        super().__init__(function, returns, read_signature(function, out=False, validity=True))
+        super().__init__(function, returns, read_signature(function, out=False, validity=True), texts=True)
         self._policy = (decimals, time_unit)
         self._nulls = null_rule(nulls, self._signature, self._captured.where, default=PROPAGATE)
 
@@ -33,17 +34,19 @@ class RowKernel(ColumnKernel):
         refuse_no_value(self._captured.block)
         decimals, time_unit = self._policy
         return KernelSpec(
-            name=self.__name__, kind="row", blocks=found.blocks, constants=found.constants, modules=found.modules,
-            columns=self._signature.columns, parameters=tuple(n for n, _ in self._signature.keywords),
-            returns=self._returns, nulls=self._nulls.action, decimals=decimals, time_unit=time_unit,
-            fingerprint=found.fingerprint, arguments=self._signature.own, fills=self._nulls.fills,
+            name=self.__name__, kind="row", blocks=found.blocks, constants=found.constants, texts=found.texts,
+            modules=found.modules, columns=self._signature.columns,
+            parameters=tuple(n for n, _ in self._signature.keywords), returns=self._returns, nulls=self._nulls.action,
+            decimals=decimals, time_unit=time_unit, fingerprint=found.fingerprint, arguments=self._signature.own,
+            fills=self._nulls.fills, text_fills=self._nulls.text_fills,
         )  # fmt: skip
 
     def _plain(self, args: tuple[object, ...], parameters: dict[str, object]) -> object:
         given = self._nulls.plain(self._signature, args)
         if given is None:
             return None if len(self._returns) == 1 else (None,) * len(self._returns)
-        return self.function(*given, **parameters)
+        result = self.function(*(seen_value(g) for g in given), **parameters)
+        return given_back(result, self._returns)
 
 
 @overload
@@ -71,12 +74,13 @@ def row_kernel(
     function : callable
         Arguments are bound to columns by name; keyword-only arguments are parameters, fixed with `.bind`.
     returns : Arrow type or dict of column name to Arrow type
-        What it returns: one value, or a tuple in the order of the dict. Default: the return annotation.
+        What it returns: one value, or a tuple in the order of the dict. Default: the return annotation. For text, a
+        view of an argument or a literal.
     nulls : {"propagate", "forbid"} or dict of column name to value
         "propagate": a null argument makes the outputs null and the function is not called. "forbid": it is an error.
         A dict says by column what stands in for null there; nulls in other columns propagate. An argument named
         `x_valid` beside `x` receives whether `x` is there: then the function is called although it is null, and `x` is
-        its fill or 0.
+        its fill, or 0 or the empty text.
     decimals : {"scaled", "float64"}
         How decimal columns arrive: exact unscaled int64, or converted to float64. There is no default.
     time_unit : {"s", "ms", "us", "ns"}
@@ -91,7 +95,7 @@ def row_kernel(
     -----
     Whole numbers and dates arrive as int64, whatever the width of their column; only uint64 stays. Floats arrive as
     float64. Whole numbers wrap beyond 64 bits, as in NumPy; a result that does not fit its declared type is an error.
-    Integer division by zero raises.
+    Integer division by zero raises. Text arrives as a view over its bytes; docs/kernels.md says what it can do.
 
     Examples
     --------

@@ -15,7 +15,7 @@ from checkrow.kernels.source import Number
 
 Returns: TypeAlias = pa.DataType | dict[str, pa.DataType] | None
 Parameters: TypeAlias = tuple[tuple[str, Number], ...]
-_ANNOTATIONS = {"float": pa.float64(), "int": pa.int64(), "bool": pa.bool_()}
+_ANNOTATIONS = {"float": pa.float64(), "int": pa.int64(), "bool": pa.bool_(), "str": pa.string(), "bytes": pa.binary()}
 OUT = "out"
 _VALID = "_valid"
 
@@ -34,7 +34,7 @@ class Signature:
         """All positional arguments where they are more than the columns, else none: what a kernel's record holds."""
         return self.arguments if self.arguments != self.columns else ()
 
-    def takes_null(self, column: str, fills: Mapping[str, Number]) -> bool:
+    def takes_null(self, column: str, fills: Mapping[str, object]) -> bool:
         """Tells whether the function is called although a column is null."""
         return column in fills or column + _VALID in self.arguments
 
@@ -84,8 +84,8 @@ def validity_of(argument: str) -> str:
     return argument.removesuffix(_VALID)
 
 
-def returned_fields(function: Callable[..., object], returns: Returns) -> tuple[Field, ...]:
-    """Returns the columns a kernel gives, from `returns` or the return annotation.
+def returned_fields(function: Callable[..., object], returns: Returns, *, texts: bool = False) -> tuple[Field, ...]:
+    """Returns the columns a kernel gives, from `returns` or the return annotation; `texts` says that they may be text.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def returned_fields(function: Callable[..., object], returns: Returns) -> tuple[
         returns = {name: returns}
     fields = tuple(Field(n, type_text(t)) for n, t in returns.items())
     for f in fields:
-        if f.dtype.startswith(UNSUPPORTED) or is_text(f.dtype) or is_wide(f.dtype):
+        if f.dtype.startswith(UNSUPPORTED) or (is_text(f.dtype) and not texts) or is_wide(f.dtype):
             raise KernelTypeError(f"kernel {name!r} cannot return {f.dtype.removeprefix(UNSUPPORTED)} ({f.name!r})")
     return fields
 

@@ -48,6 +48,7 @@ class Reach:
 
     blocks: tuple[SourceBlock, ...]
     constants: tuple[tuple[str, Number], ...]
+    texts: tuple[tuple[str, bytes], ...]
     modules: tuple[tuple[str, str], ...]
     fingerprint: str
 
@@ -167,6 +168,14 @@ def plain_number(value: object) -> Number | None:
     return None
 
 
+def text_bytes(text: str | bytes, what: str) -> bytes:
+    """Returns the bytes of a text; raises KernelTypeError, which begins with `what`, where a str has no UTF-8."""
+    try:
+        return text.encode() if isinstance(text, str) else bytes(text)
+    except UnicodeEncodeError:
+        raise KernelTypeError(f"{what} {text!r}, which has no UTF-8 (a lone surrogate); make it bytes") from None
+
+
 def _defaults(function: Callable[..., object], bound: tuple[tuple[str, Number], ...]) -> dict[str, object]:
     """Returns the values of a helper's arguments that callers may leave out."""
     found = {p.name: p.default for p in inspect.signature(function).parameters.values()}
@@ -195,7 +204,7 @@ def reach(*functions: tuple[Captured, Callable[..., object]]) -> Reach:
     Raises
     ------
     KernelTypeError
-        If it reaches something that is neither a number, a function with source, numpy nor math.
+        If it reaches something that is neither a number, a text, a function with source, numpy nor math.
     """
     state = _Walk()
     for captured, function in functions:
@@ -206,10 +215,12 @@ def reach(*functions: tuple[Captured, Callable[..., object]]) -> Reach:
     digest = hashlib.sha256()
     for block in state.blocks:
         digest.update(ast.dump(_without_docstring(ast.parse(block.text))).encode())
-    digest.update(repr((sorted(state.constants.items()), sorted(state.modules.items()))).encode())
+    outside = (state.constants, state.texts, state.modules)
+    digest.update(repr([sorted(found.items()) for found in outside]).encode())
     return Reach(
-        tuple(state.blocks), tuple(state.constants.items()), tuple(state.modules.items()), digest.hexdigest()[:24]
-    )
+        blocks=tuple(state.blocks), constants=tuple(state.constants.items()), texts=tuple(state.texts.items()),
+        modules=tuple(state.modules.items()), fingerprint=digest.hexdigest()[:24],
+    )  # fmt: skip
 
 
 def _without_docstring(tree: ast.Module) -> ast.Module:
@@ -225,6 +236,7 @@ class _Walk:
     def __init__(self) -> None:
         self.blocks: list[SourceBlock] = []
         self.constants: dict[str, Number] = {}
+        self.texts: dict[str, bytes] = {}
         self.modules: dict[str, str] = {}
         self.known: dict[Callable[..., object], SourceBlock] = {}
         self._meanings: dict[str, tuple[object, str]] = {}
@@ -279,11 +291,15 @@ class _Walk:
             self.means(name, (type(plain), repr(plain)), where)
             self.constants[name] = plain
             return name
+        if isinstance(value, (str, bytes)):
+            self.texts[name] = text_bytes(value, f"{where},")
+            self.means(name, ("text", self.texts[name]), where)
+            return name
         if isinstance(value, types.ModuleType):
             if value.__name__ not in _MODULES:
                 raise KernelTypeError(
                     f"{where}: the module {value.__name__!r} cannot be compiled; numpy, math and cr.calendar can, and "
-                    "functions and numbers of modules of your own"
+                    "functions, numbers and texts of modules of your own"
                 )
             self.means(name, ("module", value.__name__), where)
             self.modules[name] = value.__name__
@@ -294,8 +310,8 @@ class _Walk:
         function, bound = _plain_function(value)
         if not isinstance(function, types.FunctionType):
             raise KernelTypeError(
-                f"{where}, a {type(value).__name__}: only numbers and functions can be captured; write its numbers "
-                "in the function, or pass them as columns or parameters"
+                f"{where}, a {type(value).__name__}: only numbers, texts and functions can be captured; write what it "
+                "holds in the function, or pass it as columns or parameters"
             )
         if function in self._open:
             raise KernelTypeError(

@@ -17,7 +17,7 @@ from checkrow.operators.bad_rows import Survivor
 from checkrow.operators.batch import frozen
 from checkrow.operators.column import Column
 from checkrow.operators.drive import KernelFailed, drive
-from checkrow.operators.fuse import scalar_arguments
+from checkrow.operators.fuse import input_values, scalar_arguments
 from checkrow.plan.aggregates import State
 
 Array = NDArray[Any]
@@ -49,7 +49,7 @@ def update_own(
         given: list[Array] = []
         for node in driver.inputs:
             column = columns[int(node.name[1:])]
-            given.append(frozen(column.values))
+            given += input_values(node, column)
             if masked and node.nullable:
                 given.append(frozen(column.valid if column.valid is not None else np.ones(rows, np.uint8)))
         tail = (*(flags or ()), frozen(gids), *arrays)

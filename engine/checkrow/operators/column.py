@@ -70,6 +70,15 @@ class Column:
         take(self.values, rows, out)
         return Column(self.dtype, out, valid, table=self.table)
 
+    def spans(self) -> tuple[Array, Array, Array]:
+        """Returns where each text starts and stops (int64), and the bytes they are in, without copying any of these."""
+        if self.table is not None:
+            offsets, data = self.table.with_empty()
+            codes = np.where(self.values < 0, self.table.count, self.values)
+            return offsets[codes], offsets[codes + 1], data
+        offsets = self.offsets if self.offsets is not None else np.zeros(1, np.int64)
+        return offsets[:-1], offsets[1:], self.values
+
     def spelled(self) -> Column:
         """Returns text as bytes; a code means nothing outside its task."""
         if self.table is None:

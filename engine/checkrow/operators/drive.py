@@ -9,10 +9,11 @@ import numpy as np
 
 from checkrow.compile.cache import DriverCache
 from checkrow.compile.driver import Driver
-from checkrow.compile.emit import NULL_FORBIDDEN, OUT_OF_RANGE
+from checkrow.compile.emit import NOT_UTF8, NULL_FORBIDDEN, OUT_OF_RANGE
 from checkrow.compile.failing_line import failing_line
 from checkrow.errors import ArithmeticRangeError, CheckrowError, KernelRowError
 from checkrow.expressions.nodes import KernelSpec
+from checkrow.expressions.types import Field
 
 
 class KernelFailed(Exception):  # never leaves the operators: they raise what `located` returns
@@ -23,7 +24,7 @@ class KernelFailed(Exception):  # never leaves the operators: they raise what `l
     row : int
     kernel : KernelSpec
     reason : str
-        The class of what the kernel raised, "NullForbidden" or "OutOfRange".
+        The class of what the kernel raised, "NullForbidden", "OutOfRange" or "NotUtf8".
     message : str
         What happened, after the kernel's name.
     call : int
@@ -92,9 +93,14 @@ def drive(
             at_row, driver.calls[call], reason, f"raised {reason}: {error}", call=call, kept=kept, groups=groups,
             step=step, line=partial(failing_line, cache, driver, at_row, again or arguments, error),
         ) from None  # fmt: skip
-    if driver.checked and status in {NULL_FORBIDDEN, OUT_OF_RANGE}:
+    if driver.checked and status in {NULL_FORBIDDEN, OUT_OF_RANGE, NOT_UTF8}:
         raise _refused(driver, int(row), int(status), int(detail))
     return int(row), int(status), int(detail)
+
+
+def not_utf8(field: Field) -> str:
+    """Returns what a kernel did that gave bytes for a string column."""
+    return f"returned bytes for {field.name!r} that are not UTF-8; slice between characters or declare pa.binary()"
 
 
 def _refused(driver: Driver, row: int, status: int, detail: int) -> KernelFailed:
@@ -107,5 +113,7 @@ def _refused(driver: Driver, row: int, status: int, detail: int) -> KernelFailed
         message = f"forbids nulls but one of its arguments ({names}) is null there"
         return KernelFailed(row, kernel, "NullForbidden", message, call=call)
     field = kernel.returns[int(node.value or 0)]
+    if status == NOT_UTF8:
+        return KernelFailed(row, kernel, "NotUtf8", not_utf8(field), call=call)
     message = f"returned a value that does not fit {field.dtype} ({field.name!r})"
     return KernelFailed(row, kernel, "OutOfRange", message, call=call)

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from checkrow.errors import ArithmeticRangeError
 from checkrow.expressions import types
 from checkrow.expressions.expression import render
-from checkrow.expressions.nodes import Node, columns_of
+from checkrow.expressions.nodes import Node, columns_of, walk
 from checkrow.expressions.typing import stored_to_python
 from checkrow.operators.arrow import from_arrow, to_arrow
 from checkrow.operators.column import Column, Columns
@@ -89,8 +89,10 @@ class Evaluator:
         if len(names) != 1 or not node.args or not any(types.is_text(a.dtype) for a in node.args):
             return None
         column = self._batch.column(names[0])
-        if not pa.types.is_dictionary(column.type) or column.null_count or node.op in {"kernel", "case"}:
+        if not pa.types.is_dictionary(column.type) or column.null_count or node.op == "case":
             return None
+        if any(n.op == "kernel" for n in walk(node)):
+            return None  # a value that no row holds must not fail, and one that fails does so for each of its rows
         values = pa.record_batch([column.dictionary], names=[names[0]])
         distinct = Evaluator(values, self._call_kernel).array(node)
         return distinct.take(column.indices)

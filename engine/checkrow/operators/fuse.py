@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checkrow.compile.driver import Driver, literal_argument
-from checkrow.compile.emit import fusible
+from checkrow.compile.emit import fusible, reads_text
 from checkrow.expressions import types
 from checkrow.expressions.bounds import INT64, Interval, interval, stored_interval
 from checkrow.expressions.nodes import Node, columns_of, walk
 from checkrow.operators.batch import Batch, frozen
+from checkrow.operators.column import Column
+from checkrow_kernels.text import Text
 
 Array = NDArray[Any]
 _ARITHMETIC = {"add", "subtract", "multiply", "negate", "cast"}
@@ -79,11 +81,17 @@ def input_arrays(driver: Driver, batch: Batch) -> list[Array]:
     out: list[Array] = []
     for node in driver.inputs:
         column = batch.column(node.name)
-        out.append(frozen(column.values))
+        out += input_values(node, column)
         if driver.masked and node.nullable:
             valid = column.valid if column.valid is not None else np.ones(batch.rows, np.uint8)
             out.append(frozen(valid))
     return out
+
+
+def input_values(node: Node, column: Column) -> list[Array]:
+    """Returns the arrays in which a driver reads an input: three for text (see `Column.spans`), one for all else."""
+    arrays = column.spans() if reads_text(node) else (column.values,)
+    return [frozen(a) for a in arrays]
 
 
 def scalar_arguments(driver: Driver) -> list[object]:
@@ -100,7 +108,9 @@ def _literal(node: Node) -> object:
     return np.dtype(literal_argument(node)).type(value)
 
 
-def _parameter(value: float | bool) -> object:
+def _parameter(value: float | bool | Text) -> object:
+    if isinstance(value, Text):
+        return value
     if isinstance(value, bool):
         return np.bool_(value)
     return np.int64(value) if isinstance(value, int) else np.float64(value)

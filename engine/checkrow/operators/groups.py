@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from checkrow.compile.cache import DriverCache
 from checkrow.compile.driver import DONE, FULL, Driver
+from checkrow.compile.emit import NOT_UTF8
 from checkrow.compile.folds import fold_driver
 from checkrow.compile.groups import WRONG_LENGTH, WRONG_ROWS, array_arguments, group_driver
 from checkrow.expressions import types
@@ -31,8 +32,9 @@ from checkrow.operators.bad_rows import BadRowKeeper
 from checkrow.operators.batch import Origin, frozen
 from checkrow.operators.column import Column, Columns
 from checkrow.operators.described import described
-from checkrow.operators.drive import KernelFailed, drive
+from checkrow.operators.drive import KernelFailed, drive, not_utf8
 from checkrow.operators.fuse import scalar_arguments
+from checkrow.operators.group_outputs import GroupOutputs
 from checkrow.operators.grouping import GroupTable
 from checkrow.operators.key_columns import KeyColumns
 from checkrow.operators.keys import pack
@@ -75,8 +77,7 @@ class GroupCaller:
         self._folds = self._spec.kind == FOLD
         self._shape = MAP if self._folds else self._spec.shape
         self._driver: Driver = fold_driver(grouping.call) if self._folds else group_driver(grouping.call)
-        self._out: list[Array] = []
-        self._group_of = np.empty(0, np.int32)
+        self._out = GroupOutputs(self._spec.returns)
 
     def run(self, parts: Sequence[Columns]) -> Iterator[Columns]:
         """Yields what the kernel makes of a partition's groups, in pieces of bounded size: keys, then its columns.
@@ -129,6 +130,9 @@ class GroupCaller:
                 valid = valid if valid is not None else np.ones(rows.rows, np.uint8)
                 out.append(_gathered(valid, groups.rows).view(np.bool_))
                 continue
+            if types.is_text(column.dtype):
+                out += self._text_arrays(column, dict(self._spec.text_fills).get(name, b""), groups)
+                continue
             values = column.values
             if valid is not None:
                 # A fill may lie beyond a narrow column, where the kernel takes a wider one.
@@ -144,12 +148,22 @@ class GroupCaller:
                 out.append(gathered.astype(_WIDE.get(gathered.dtype.str[1:], "i8"), copy=False))
         return [frozen(a) for a in out]
 
+    @staticmethod
+    def _text_arrays(column: Column, fill: bytes, groups: _Groups) -> list[Array]:
+        """Returns where each text of a column starts and stops, in group order, and the bytes, which stay in theirs."""
+        starts, stops, data = column.spans()
+        if column.valid is not None:
+            stops = np.where(column.valid != 0, stops, len(data) + len(fill))
+            starts = np.where(column.valid != 0, starts, len(data))
+            data = np.append(data, np.frombuffer(fill, np.uint8)) if fill else data
+        return [_gathered(starts, groups.rows), _gathered(stops, groups.rows), data]
+
     def _forbidden(self, rows: Columns, groups: _Groups) -> dict[int, KernelFailed]:
         """Returns the groups in which a column holds a null that the kernel forbids, with the first such row."""
         by_name = dict(zip(self._spec.columns, self._grouping.call.args, strict=True))
         found: dict[int, KernelFailed] = {}
         for name, is_validity in array_arguments(self._spec):
-            allowed = is_validity or name in dict(self._spec.fills) or f"{name}_valid" in self._spec.arguments
+            allowed = is_validity or self._spec.takes_null(name)
             valid = None if allowed else rows[self._grouping.column_of(by_name[name])].valid
             if valid is None:
                 continue
@@ -164,7 +178,7 @@ class GroupCaller:
     def _drive(self, rows: Columns, groups: _Groups) -> Iterator[Columns]:
         """Yields pieces of output; between two of them stand groups on which the kernel failed."""
         spec, arrays, forbidden = self._spec, self._arrays(rows, groups), self._forbidden(rows, groups)
-        self._make_room(max(groups.largest, spec.max_rows or 0) if self._shape != REDUCE else 1)
+        self._out.make_room(max(_CAPACITY, *((groups.largest, spec.max_rows or 0) if self._shape != REDUCE else (1,))))
         own = () if self._folds else (spec.max_rows or 0,)
         ends = [*sorted(forbidden), groups.count]
         state = np.zeros(1, np.int64)
@@ -172,7 +186,7 @@ class GroupCaller:
         while group < groups.count:
             given = (
                 frozen(groups.starts), *arrays, *scalar_arguments(self._driver),
-                *own, len(self._group_of), state, self._group_of, *self._out,
+                *own, self._out.capacity, state, *self._out.arrays(),
             )  # fmt: skip
             last = ends[bisect_left(ends, group)]
             group, failed = self._call(group, last, given, groups, state)
@@ -217,38 +231,26 @@ class GroupCaller:
             values = tuple(Column.nulls(f.dtype, rows) for f in self._spec.returns)
             yield Columns(self._names(), (*keys, *values), rows)
 
-    def _make_room(self, largest: int) -> None:
-        capacity = max(_CAPACITY, largest)
-        if len(self._group_of) < capacity:
-            self._group_of = np.empty(capacity, np.int32)
-            kinds = [
-                np.dtype(np.bool_) if f.dtype == "bool" else types.numpy_dtype(f.dtype) for f in self._spec.returns
-            ]
-            self._out = [np.empty(capacity, k) for k in kinds]
-
     def _call(
         self, group: int, last: int, given: tuple[Any, ...], groups: _Groups, state: Array
     ) -> tuple[int, KernelFailed | None]:
         """Runs the driver once; returns the next group and, if the kernel failed on it, how."""
         if OUT in self._spec.arguments and not self._folds:
             # What a kernel leaves unwritten is 0, not what an earlier group left there.
-            for out in self._out:
-                out[:] = 0
+            self._out.clear()
         try:
             group, status, detail = drive(self._cache, self._driver, group, last, given)
         except KernelFailed as failed:
             state[0] = failed.kept
             return failed.row, failed
+        if status == FULL and not state[0]:
+            self._out.make_bytes(detail)
         return group, None if status in {DONE, FULL} else self._broken(groups, group, status, detail)
 
     def _flush(self, groups: _Groups, count: int) -> Columns:
         """Returns the rows written so far as columns of their own; the output arrays are used again."""
-        spec = self._spec
-        rows = self._group_of[:count].astype(np.int64)
-        keys = tuple(k.take(rows) for k in groups.keys)
-        values = tuple(Column(f.dtype, o[:count].view(np.uint8).copy() if f.dtype == "bool" else o[:count].copy())
-                       for f, o in zip(spec.returns, self._out, strict=True))  # fmt: skip
-        return Columns(self._names(), (*keys, *values), count)
+        rows, values = self._out.written(count)
+        return Columns(self._names(), (*(k.take(rows) for k in groups.keys), *values), count)
 
     def _names(self) -> tuple[str, ...]:
         return (*(n for n, _ in self._grouping.keys), *(f.name for f in self._spec.returns))
@@ -269,6 +271,8 @@ class GroupCaller:
         # A fold kernel's detail tells the row within the group as well.
         step, number = divmod(detail, len(spec.returns)) if self._folds else (-1, detail)
         field = spec.returns[number]
+        if status == NOT_UTF8:
+            return KernelFailed(group, spec, "NotUtf8", not_utf8(field), step=step)
         what = f"returned a value for {field.name!r} that does not fit {field.dtype}"
         return KernelFailed(group, spec, "OutOfRange", what, step=step)
 

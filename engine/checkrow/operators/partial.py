@@ -93,7 +93,8 @@ class PartialAggregate:
 
     def _can_fuse(self) -> bool:
         plain = all(fusible(p) for p in self._predicates) and all(fusible_state(s) for s in self._states)
-        return plain and all(fusible(k) or k.op == "col" for k in self._keys) and self._table.layout.words <= 2
+        keys = all(k.op == "col" or (fusible(k) and not types.is_text(k.dtype)) for k in self._keys)
+        return plain and keys and self._table.layout.words <= 2
 
     def _driver(self, *, masked: bool, unsplit: frozenset[int] = frozenset(), careful: bool = False) -> Driver:
         plan = self._table.layout

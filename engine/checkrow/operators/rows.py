@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from checkrow.compile.cache import DriverCache
-from checkrow.compile.driver import Driver, needs_mask, row_driver
+from checkrow.compile.driver import FULL, Driver, needs_mask, row_driver
 from checkrow.compile.emit import fusible
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelCall, Node, columns_of, walk
@@ -25,6 +25,8 @@ from checkrow.operators.evaluate import Evaluator, KernelCaller, Places
 from checkrow.operators.fuse import RangeProof, input_arrays, scalar_arguments
 
 Array = NDArray[Any]
+_TEXT_BYTES = 8
+"""Bytes per row of text that a kernel returns, at first."""
 
 
 class RowPipeline:
@@ -111,13 +113,14 @@ def screened(
 
 
 class _Outputs:
-    """The arrays a row driver writes: row numbers, and per output its values and, where it may be null, validity."""
+    """The arrays a row driver writes: row numbers, and per output its values (of text: offsets, bytes) and validity."""
 
     def __init__(self, nodes: tuple[Node, ...], rows: int, *, masked: bool) -> None:
         self._nodes = nodes
         self._rows = np.empty(rows, np.int64)
         self._written = np.zeros(1, np.int64)
-        self._values = [np.empty(rows, types.numpy_dtype(n.dtype)) for n in nodes]
+        self._values = [_values(n, rows) for n in nodes]
+        self._bytes = {j: np.empty(_TEXT_BYTES * rows, np.uint8) for j, n in enumerate(nodes) if types.is_text(n.dtype)}
         self._valid: list[Array] | None = [np.empty(rows, np.uint8) for _ in nodes] if masked else None
 
     def add_validity(self) -> None:
@@ -125,20 +128,36 @@ class _Outputs:
         if self._valid is None:
             self._valid = [np.ones(len(self._rows), np.uint8) for _ in self._nodes]
 
+    def grow(self, output: int) -> None:
+        """Makes room for more bytes of text."""
+        self._bytes[output] = np.append(self._bytes[output], np.empty(len(self._bytes[output]) + 1, np.uint8))
+
     def arguments(self) -> tuple[Array, ...]:
         """Returns what a driver is given."""
-        if self._valid is None:
-            return (self._rows, self._written, *self._values)
-        return (self._rows, self._written, *(a for pair in zip(self._values, self._valid, strict=True) for a in pair))
+        out: list[Array] = [self._rows, self._written]
+        for j, values in enumerate(self._values):
+            out.append(values)
+            out += [self._bytes[j]] if j in self._bytes else []
+            out += [] if self._valid is None else [self._valid[j]]
+        return tuple(out)
 
     def result(self) -> tuple[Array, list[Column]]:
         """Returns the numbers of the rows that were written, and the columns."""
         count, columns = int(self._written[0]), []
         for j, (node, values) in enumerate(zip(self._nodes, self._values, strict=True)):
             valid = None if self._valid is None else self._valid[j][:count]
-            some_null = valid is not None and not valid.all()
-            columns.append(Column(node.dtype, values[:count], valid if some_null else None))
+            valid = valid if valid is not None and not valid.all() else None
+            if j in self._bytes:
+                offsets = values[: count + 1]
+                columns.append(Column(node.dtype, self._bytes[j][: offsets[-1]], valid, offsets))
+            else:
+                columns.append(Column(node.dtype, values[:count], valid))
         return self._rows[:count], columns
+
+
+def _values(node: Node, rows: int) -> Array:
+    """Returns the array a driver writes an output to: its values, or the offsets of texts."""
+    return np.zeros(rows + 1, np.int64) if types.is_text(node.dtype) else np.empty(rows, types.numpy_dtype(node.dtype))
 
 
 def drive_rows(
@@ -156,7 +175,10 @@ def drive_rows(
     careful = False
     while row < batch.rows:
         try:
-            row, _, _ = drive(cache, driver, row, batch.rows, given)
+            row, status, detail = drive(cache, driver, row, batch.rows, given)
+            if status == FULL:
+                out.grow(detail)
+                driver, given = prepared(driver)
         except KernelFailed as failed:
             row = survivor.next_row(failed, len(driver.calls))
             if survivor.flags is not None and not careful:  # set in place from then on

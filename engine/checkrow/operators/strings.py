@@ -59,13 +59,16 @@ class StringTable:
     def spell(self, codes: Array) -> tuple[Array, Array]:
         """Returns (offsets, bytes) of the strings behind codes; null is empty."""
         rows = codes.astype(np.int64)
-        # An empty string stands behind the last one for nulls.
-        known = np.append(self._offsets[: self.count + 1], self._offsets[self.count])
+        known, _ = self.with_empty()
         rows[rows < 0] = self.count
         offsets = np.empty(len(rows) + 1, np.int64)
         data = np.empty(take_lengths(known, rows, offsets), np.uint8)
         take_bytes(known, self._arena, rows, offsets, data)
         return offsets, data
+
+    def with_empty(self) -> tuple[Array, Array]:
+        """Returns (offsets, bytes) of all strings in code order and, behind the last one, an empty string for nulls."""
+        return np.append(self._offsets[: self.count + 1], self._offsets[self.count]), self._arena
 
     def strings(self) -> tuple[Array, Array]:
         """Returns (offsets, bytes) of all strings in code order."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 from checkrow.compile.cache import driver_cache
 from checkrow.errors import TaskError
 from checkrow.expressions import types
-from checkrow.expressions.nodes import Node, columns_of, walk
+from checkrow.expressions.nodes import Node, compared_columns, walk
 from checkrow.operators.arrow import from_arrow, to_batch
 from checkrow.operators.bad_rows import BadRowKeeper
 from checkrow.operators.batch import ROWS, Batch, Origin
@@ -310,11 +310,11 @@ def _combiner(source: MergeSource | GroupSource, keeper: BadRowKeeper) -> Combin
 
 
 def _coded(stage: Stage) -> tuple[str, ...]:
-    """Returns the text columns that arrive as codes: bare group keys, and those that conditions read."""
+    """Returns the text columns that arrive as codes: bare group keys, and those that conditions compare."""
     if not isinstance(stage.sink, ExchangeSink):
         return ()
     bare = [k.name for k in stage.sink.aggregation.all_keys() if k.op == "col" and types.is_text(k.dtype)]
     if stage.expansions or isinstance(stage.source, Exchanged):
         return tuple(dict.fromkeys(bare))
-    wanted = {*bare, *columns_of(*stage.predicates)}
+    wanted = {*bare, *compared_columns(*stage.predicates)}
     return tuple(f.name for f in stage.source.columns if f.name in wanted and types.is_text(f.dtype))
