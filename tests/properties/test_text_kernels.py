@@ -55,6 +55,45 @@ def wanted(s):
     return s < "b" or s.contains("é")
 
 
+@cr.row_kernel(returns={"either": pa.binary(), "there": pa.bool_()}, nulls={"s": "", "b": b"\xff-"})
+def either(s, s_valid, b):
+    """Is called on nulls too."""
+    return (b if s < "b" else s), s_valid
+
+
+@cr.expand_kernel(returns={"at": pa.int64(), "first": pa.int16()}, keep=["s", "b"], max_rows=200, nulls={"b": "?"})
+def places(s, b, out):
+    n = 0
+    for i in range(len(b)):
+        if s.contains(b.slice(i, i + 1)):
+            out.at[n] = s.find(b.slice(i, i + 1))
+            out.first[n] = b[i]
+            n += 1
+    return n
+
+
+@cr.batch_kernel(returns={"n": pa.int64(), "same": pa.bool_()}, nulls={"s": "zz"})
+def sizes(s, b, b_valid):
+    n = np.zeros(len(s), np.int64)
+    same = np.zeros(len(s), np.bool_)
+    for i in range(len(s)):
+        n[i] = len(s[i]) + (len(b[i]) if b_valid[i] else -1)
+        same[i] = s[i] == b[i]
+    return n, same
+
+
+@cr.fold_kernel(
+    returns={"longest": pa.int64(), "rest": pa.binary(), "word": pa.string()}, nulls={"s": "(null)", "b": ""}
+)  # fmt: skip
+class Longest:
+    def init():
+        return 0
+
+    def step(state, s, b, b_valid):
+        state = max(state, len(s) if s >= "b" else len(b))
+        return state, (state, b.slice(1), s if b_valid else "none")
+
+
 @cr.group_kernel(returns={"least": pa.string(), "last": pa.binary(), "n": pa.int64()}, nulls={"s": "(null)"})
 def extremes(s, b, b_valid):
     least = s[0]
@@ -134,12 +173,9 @@ def tables(draw: st.DrawFn) -> pa.Table:
 
 def plainly(kernel: Any, row: dict[str, Any]) -> tuple[Any, ...]:
     """Returns what the kernel's own Python function gives for a row: nulls where an argument is null or it fails."""
-    given_ = [row[c] for c in kernel.spec.columns]
     nothing = (None,) * len(kernel.spec.returns)
-    if None in given_:
-        return nothing
     try:
-        found = kernel(*given_)
+        found = kernel(*(row[c] for c in kernel.spec.columns))
     except ValueError:
         return nothing
     values = found if isinstance(found, tuple) else (found,)
@@ -162,7 +198,7 @@ def test_row_kernels(way: None, table: pa.Table, layout: pa.DataType, cut: int, 
     fields = typed(table.schema)
     rows = table.to_pylist()
     layouts = table.set_column(0, "s", table["s"].cast(layout))
-    kernels = (looked_at, numbers, heads)
+    kernels = (looked_at, numbers, heads, either)
     outputs = tuple((name, resolve(node, fields)) for k in kernels for name, node in k.outputs())
     condition = resolve(wanted(cr.col("s")).node, fields)
     for conditions, some in (((), rows), ((condition,), [r for r in rows if plainly(wanted, r)[0]])):
@@ -179,10 +215,14 @@ def test_row_kernels(way: None, table: pa.Table, layout: pa.DataType, cut: int, 
 def grouped(kernel: Any, rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     """Returns (key, outputs...) as the kernel's own Python function gives them."""
     out: list[tuple[Any, ...]] = []
-    fills = dict(kernel.spec.text_fills)
+    spec = kernel.spec
+    fills = dict(spec.text_fills)
     for key, some in groups(rows, ("k",)).items():
         arrays: dict[str, Any] = {f"{c}_valid": [r[c] is not None for r in some] for c in "sb"}
         arrays |= {c: [fills.get(c, b"") if r[c] is None else r[c] for r in some] for c in "sb"}
+        if kernel is Longest:
+            out += [(*key, *values) for values in zip(*kernel(*(arrays[a] for a in spec.arguments)), strict=True)]
+            continue
         room = cr.outputs_for(kernel, kernel.spec.max_rows or len(some))
         result = kernel(*(room if a == "out" else arrays[a] for a in kernel.spec.arguments))
         if kernel.spec.shape == "reduce":
@@ -197,7 +237,7 @@ def grouped(kernel: Any, rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 
 
 @drawing()
-@given(tables(), st.sampled_from([extremes, turned, spread]), SIZES, st.booleans(), st.integers(1, 4))
+@given(tables(), st.sampled_from([extremes, turned, spread, Longest]), SIZES, st.booleans(), st.integers(1, 4))
 def test_groups_and_aggregates(
     monkeypatch: pytest.MonkeyPatch,
     table: pa.Table,
@@ -216,3 +256,26 @@ def test_groups_and_aggregates(
     for (key,), some in groups(table.to_pylist(), ("k",)).items():
         pairs = [(r["s"], r["b"]) for r in some if None not in {r["s"], r["b"]}]
         assert own[key] == (Hashes(*zip(*pairs, strict=True)) if pairs else None)
+
+
+@drawing(0.5)
+@given(tables(), SIZES, st.booleans(), st.integers(1, 4))
+def test_expansions_and_batches(
+    monkeypatch: pytest.MonkeyPatch, table: pa.Table, sizes_: dict[str, int], dictionary: bool, threads: int
+) -> None:
+    for name, value in sizes_.items():
+        monkeypatch.setattr(f"checkrow.{name}", value)
+    pq.write_table(table, "t.parquet", row_group_size=7, use_dictionary=dictionary)
+    rows, limits = cr.scan("t.parquet"), cr.Limits(threads=threads)
+    wanted: list[tuple[Any, ...]] = []
+    for row in table.to_pylist():
+        room = cr.outputs_for(places, 200)
+        count = places(row["s"], row["b"], room)
+        wanted += [(row["s"], row["b"], int(room.at[k]), int(room.first[k])) for k in range(count)]
+    assert [tuple(r.values()) for r in rows.map(places).collect(limits=limits).to_pylist()] == wanted
+    found = rows.select("s", "b").map(sizes).collect(limits=limits).to_pylist()
+    assert [(r["n"], r["same"]) for r in found] == [
+        (len(s.encode()) + (-1 if r["b"] is None else len(r["b"])), s.encode() == (r["b"] or b""))
+        for r in table.to_pylist()
+        for s in ("zz" if r["s"] is None else r["s"],)
+    ]

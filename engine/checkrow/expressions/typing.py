@@ -176,10 +176,6 @@ def _resolve_kernel(node: Node, args: tuple[Node, ...]) -> Node:
     return msgspec.structs.replace(node, args=converted, dtype=spec.returns[node.value].dtype, nullable=nullable)
 
 
-_TEXT_KINDS = {"row", "expand", "group", "fold", "aggregator"}
-"""Kinds of kernels whose loops hand on text."""
-
-
 def kernel_argument(spec: KernelSpec, name: str, arg: Node) -> Node:
     """Returns a typed argument in the form a kernel sees it: scaled or floating decimals, times in one unit.
 
@@ -191,8 +187,6 @@ def kernel_argument(spec: KernelSpec, name: str, arg: Node) -> Node:
     where = f"{spec.place}: kernel {spec.name!r}, argument {name!r}"
     kind = arg.dtype
     refuse_fill(spec, name, kind, where)
-    if types.is_text(kind) and spec.kind not in _TEXT_KINDS:
-        raise KernelTypeError(f"{where}: {kind} columns cannot be passed to {spec.kind} kernels yet; cast to a number")
     if types.is_decimal(kind):
         return _decimal_argument(spec, where, arg)
     if kind.startswith(("timestamp", "duration")):

@@ -15,6 +15,7 @@ from checkrow.kernels.nulls import FORBID, Nulls, null_rule
 from checkrow.kernels.outputs import refuse_unwritable
 from checkrow.kernels.signature import OUT, Returns, read_signature, refuse_unknown
 from checkrow.kernels.source import reach
+from checkrow.kernels.texts import seen_array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ class BatchKernel(ColumnKernel):
         )  # fmt: skip
 
     def _plain(self, args: tuple[object, ...], parameters: dict[str, object]) -> object:
-        return self.function(*args, **parameters)
+        return self.function(*(seen_array(a) for a in args), **parameters)
 
 
 def batch_kernel(
@@ -73,6 +74,7 @@ def batch_kernel(
     The arrays are those of some of the input's rows, however it was cut: what comes out for a row must not depend on
     which rows stand beside it. They are read-only and C-contiguous. Whole numbers and dates are int64 whatever the
     width of their column (only uint64 stays), in `out` too; one that does not fit its column in the end is an error.
+    Columns of text can be read, not written; they have a length and elements, and are no NumPy arrays.
 
     Parameters
     ----------
@@ -81,7 +83,7 @@ def batch_kernel(
         to an argument `out`, as `out.name[i]`, which holds zeros.
     nulls : "forbid" or dict of column name to value
         A null is an error that names the row; or what stands in for it by column. An argument named `x_valid` beside
-        `x` receives whether each value is there, and allows nulls in `x`, which is its fill or 0 there.
+        `x` receives whether each value is there, and allows nulls in `x`, which is its fill, or 0 or empty, there.
     decimals : {"scaled", "float64"}
         How decimal columns arrive: exact unscaled int64, or converted to float64. There is no default.
     time_unit : {"s", "ms", "us", "ns"}

@@ -83,9 +83,13 @@ class BatchCall:
 
     def _arguments(self) -> list[Array]:
         """Returns the kernel's arrays for the rows it is called for."""
-        fills, out = dict(self._spec.fills), []
+        fills, out = dict(self._spec.fills), list[Array]()
         for name, is_validity in array_arguments(self._spec):
             column = self._columns[name]
+            if types.is_text(column.dtype) and not is_validity:
+                *ends, data = column.filled_spans(dict(self._spec.text_fills).get(name, b""))
+                out += [*(e[self._rows] for e in ends), data]
+                continue
             if is_validity:
                 values = np.ones(self._batch.rows, np.bool_) if column.valid is None else column.valid != 0
             else:

@@ -79,6 +79,15 @@ class Column:
         offsets = self.offsets if self.offsets is not None else np.zeros(1, np.int64)
         return offsets[:-1], offsets[1:], self.values
 
+    def filled_spans(self, fill: bytes) -> tuple[Array, Array, Array]:
+        """Returns `spans` with a text in place of null."""
+        starts, stops, data = self.spans()
+        if self.valid is None:
+            return starts, stops, data
+        there, end = self.valid != 0, len(data)
+        data = np.append(data, np.frombuffer(fill, np.uint8)) if fill else data
+        return np.where(there, starts, end), np.where(there, stops, end + len(fill)), data
+
     def spelled(self) -> Column:
         """Returns text as bytes; a code means nothing outside its task."""
         if self.table is None:

@@ -131,7 +131,8 @@ class GroupCaller:
                 out.append(_gathered(valid, groups.rows).view(np.bool_))
                 continue
             if types.is_text(column.dtype):
-                out += self._text_arrays(column, dict(self._spec.text_fills).get(name, b""), groups)
+                *ends, data = column.filled_spans(dict(self._spec.text_fills).get(name, b""))
+                out += [*(_gathered(e, groups.rows) for e in ends), data]
                 continue
             values = column.values
             if valid is not None:
@@ -147,16 +148,6 @@ class GroupCaller:
             else:
                 out.append(gathered.astype(_WIDE.get(gathered.dtype.str[1:], "i8"), copy=False))
         return [frozen(a) for a in out]
-
-    @staticmethod
-    def _text_arrays(column: Column, fill: bytes, groups: _Groups) -> list[Array]:
-        """Returns where each text of a column starts and stops, in group order, and the bytes, which stay in theirs."""
-        starts, stops, data = column.spans()
-        if column.valid is not None:
-            stops = np.where(column.valid != 0, stops, len(data) + len(fill))
-            starts = np.where(column.valid != 0, starts, len(data))
-            data = np.append(data, np.frombuffer(fill, np.uint8)) if fill else data
-        return [_gathered(starts, groups.rows), _gathered(stops, groups.rows), data]
 
     def _forbidden(self, rows: Columns, groups: _Groups) -> dict[int, KernelFailed]:
         """Returns the groups in which a column holds a null that the kernel forbids, with the first such row."""
