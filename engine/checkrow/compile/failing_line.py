@@ -44,7 +44,7 @@ def failing_line(cache: DriverCache, driver: Driver, row: int, arguments: tuple[
     copies = [a.copy() if _is_written(a) else a for a in arguments]
     try:
         with _limited():
-            cache.plain(driver)(row, row + 1, np.array([row, 0, 0, -1], np.int64), *copies)
+            cache.plain(driver)(row, row + 1, np.array([row, 0, 0, -1, -1], np.int64), *copies)
     except _TooLong:
         return ""
     except Exception as again:  # noqa: BLE001  # whatever the user's kernel raises
