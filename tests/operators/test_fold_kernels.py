@@ -185,10 +185,11 @@ def small() -> cr.Dataset:
 
 def test_an_exception_names_the_group_and_the_row_within_it() -> None:
     rows = small()
-    place = rf"kernel 'Picky' \(.*{HERE}:{line_of('raise ValueError("seven")')}, `raise .*`\)"
+    raised, divided = line_of('raise ValueError("seven")'), line_of("state * 40 // z")
+    place = rf"kernel 'Picky' \(.*{HERE}:{raised}, `raise .*`\)"
     with pytest.raises(errors.KernelRowError, match=rf"^group k='b', row 2: {place} raised ValueError: seven"):
         rows.filter(col("k") == "b").group_by("k").apply(Picky, order_by="o").write_parquet("out")
-    place = rf"kernel 'Picky' \(.*{HERE}:{line_of('state * 40 // z')}, `.*//.*`\)"
+    place = rf"kernel 'Picky' \(.*{HERE}:{divided}, `.*//.*`\)"
     with pytest.raises(errors.KernelRowError, match=rf"^group k='c', row 1: {place} raised ZeroDivisionError"):
         rows.filter(col("k") == "c").group_by("k").apply(Picky, order_by="o").write_parquet("out")
     assert not Path("out").exists()
