@@ -183,7 +183,7 @@ def test_texts_longer_than_the_room_there_is_at_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("room", [0, 1])
 def test_groups_whose_texts_do_not_fit_at_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
-    monkeypatch.setattr("checkrow.operators.group_outputs._TEXT_BYTES", room)
+    monkeypatch.setattr("checkrow.operators.written._TEXT_BYTES", room)
     monkeypatch.setattr("checkrow.operators.groups._CAPACITY", 3)
     texts = ["abc" * (i % 50) for i in range(300)]
     pq.write_table(pa.table({"url": texts, "k": [i % 7 for i in range(300)]}), tmp_path / "t.parquet")
