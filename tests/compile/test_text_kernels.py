@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 import checkrow as cr
 from checkrow import col, errors
-from checkrow.operators.rows import RowPipeline
+from checkrow_kernels.text_methods import TEXT_METHODS
 
 HERE = Path(__file__).name
 SCHEME = "https"
@@ -129,13 +130,15 @@ def test_a_failing_value_of_a_dictionary_fails_only_where_it_stands(tmp_path: Pa
     texts = pa.DictionaryArray.from_arrays(pa.array([1, 2, 1], pa.int32()), pa.array(["bad", "1", "2"]))
     pq.write_table(pa.table({"t": texts, "u": ["a", "b", "c"]}), tmp_path / "t.parquet")
 
-    @cr.row_kernel(returns=pa.int64())
-    def number(t):
-        return t.to_int()
+    @cr.row_kernel(returns=pa.string())
+    def picky(t):
+        if t == "bad":
+            raise ValueError("bad")
+        return t
 
     rows = cr.scan(str(tmp_path / "t.parquet"))
-    kept = rows.filter((number(col("t")) > 1) & (col("u") != "z")).collect()
-    assert kept["u"].to_pylist() == ["b"]
+    found = rows.filter(picky(col("t")) == "1").group_by("t").agg(n=cr.count()).collect()
+    assert found.to_pylist() == [{"t": "1", "n": 2}]
 
 
 @pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view(), pa.dictionary(pa.int16(), pa.string())])
@@ -321,6 +324,26 @@ def test_texts_that_are_no_numbers(tmp_path: Path, rows: str) -> None:
     assert found["f"].to_pylist() == [1.0, None, None, -7.0, 1.5]
 
 
+def test_forbidden_nulls(urls: cr.Dataset) -> None:
+    @cr.row_kernel(returns={"n": pa.int64()}, nulls="forbid")
+    def size(url):
+        return len(url)
+
+    @cr.group_kernel(returns={"n": pa.int64()})
+    def count(url):
+        return len(url)
+
+    with pytest.raises(errors.KernelRowError, match=r"row 1: kernel 'size' .* forbids nulls .*url"):
+        urls.map(size).collect()
+    with pytest.raises(
+        errors.KernelRowError, match=r"group k=1: kernel 'count' .* forbids nulls but column 'url' holds one"
+    ):
+        urls.group_by("k").apply(count).collect()
+    whole = urls.filter(col("url").is_not_null())
+    assert whole.map(size).collect()["n"].to_pylist() == [len(u.encode()) for u in URLS if u is not None]
+    assert whole.group_by("k").apply(count).collect()["n"].to_pylist() == [1, 2, 2]
+
+
 def test_bytes_that_are_no_string(urls: cr.Dataset, tmp_path: Path) -> None:
     @cr.row_kernel(returns={"s": pa.string()})
     def cast(raw):
@@ -445,4 +468,8 @@ def test_the_slow_way_gives_the_same(urls: cr.Dataset, monkeypatch: pytest.Monke
     fused = urls.filter(secure).map(parts).collect()
     monkeypatch.setattr("checkrow.operators.fuse.RangeProof.holds", lambda *_: False)
     assert urls.filter(secure).map(parts).collect().equals(fused)
-    assert RowPipeline is not None
+
+
+def test_the_page_about_text_names_every_method() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "kernels.md").read_text()
+    assert {f"x.{name}(" for name in TEXT_METHODS} <= set(re.findall(r"x\.\w+\(", page))

@@ -17,7 +17,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 @pytest.mark.parametrize("name", ["kernels.md"])
 def test_blocks_run(tmp_path: Path, name: str) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```$", (DOCS / name).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    assert len(blocks) > 3
+    assert blocks
     script = tmp_path / "document.py"
     script.write_text("\n".join(blocks), encoding="utf-8")
     ended = subprocess.run(

@@ -120,7 +120,7 @@ def test_as_an_expression_it_takes_columns_only(tmp_path: Path) -> None:
     ("nulls", "what"),
     [
         ({"i9": 1}, r"nulls= names 'i9', which is none of \['i8', 'i64'\]"),
-        ({"i8": "x"}, "a number can stand in for null"),
+        ({"i8": [1]}, "a number or a text can stand in for null"),
         ("skip", "nulls='skip' is not one of 'propagate', 'forbid'"),
     ],
 )

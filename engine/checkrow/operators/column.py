@@ -73,8 +73,8 @@ class Column:
     def spans(self) -> tuple[Array, Array, Array]:
         """Returns where each text starts and stops (int64), and the bytes they are in, without copying any of these."""
         if self.table is not None:
-            offsets, data = self.table.with_empty()
-            codes = np.where(self.values < 0, self.table.count, self.values)
+            offsets, data = self.table.strings() if self.valid is None else self.table.with_empty()
+            codes = self.values if self.valid is None else np.where(self.values < 0, self.table.count, self.values)
             return offsets[codes], offsets[codes + 1], data
         offsets = self.offsets if self.offsets is not None else np.zeros(1, np.int64)
         return offsets[:-1], offsets[1:], self.values
