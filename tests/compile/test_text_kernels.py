@@ -186,7 +186,7 @@ def test_texts_longer_than_the_room_there_is_at_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("room", [0, 1])
 def test_groups_whose_texts_do_not_fit_at_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
-    monkeypatch.setattr("checkrow.operators.group_outputs._TEXT_BYTES", room)
+    monkeypatch.setattr("checkrow.operators.written._TEXT_BYTES", room)
     monkeypatch.setattr("checkrow.operators.groups._CAPACITY", 3)
     texts = ["abc" * (i % 50) for i in range(300)]
     pq.write_table(pa.table({"url": texts, "k": [i % 7 for i in range(300)]}), tmp_path / "t.parquet")
@@ -471,5 +471,5 @@ def test_the_slow_way_gives_the_same(urls: cr.Dataset, monkeypatch: pytest.Monke
 
 
 def test_the_page_about_text_names_every_method() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "text.md").read_text()
-    assert {f"x.{name}(" for name in TEXT_METHODS} <= set(re.findall(r"x\.\w+\(", page))
+    page = (Path(__file__).parents[2] / "docs" / "kernels.md").read_text()
+    assert {f"a.{name}(" for name in TEXT_METHODS} <= set(re.findall(r"a\.\w+\(", page))

@@ -14,7 +14,7 @@ from tests.conftest import environment
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize("name", ["kernels.md", "text.md"])
+@pytest.mark.parametrize("name", ["kernels.md"])
 def test_blocks_run(tmp_path: Path, name: str) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```$", (DOCS / name).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert blocks

@@ -60,7 +60,7 @@ def batching(body: str, arguments: str, tmp_path: Path, **options: Any) -> Any:
         ("return id, id", "id", {}, errors.KernelTypeError, "it must be a single array, as returns= declares 1"),
         ("return 1", "", {}, errors.KernelTypeError, "reads no column"),
         ("out.y[:] = x", "x, out", {}, errors.KernelTypeError, "writes float64 to out.y, declared int8"),
-        ("return s", "s", {}, errors.KernelTypeError, "string columns cannot be passed"),
+        ("return s", "s", {}, errors.KernelTypeError, "returns texts for .*, declared .*; convert it"),
         ("return id[1:]", "id", {}, errors.KernelRowError, "group 0, rows 0 to 5: .* returned 5 values for 'y'; it was given 6 rows"),
         ("return id * 16", "id", {}, errors.ArithmeticRangeError, "group 1, row 2: .* 'y' that does not fit int8"),
         ("out.y[:] = id * 16", "id, out", {}, errors.ArithmeticRangeError, "group 1, row 2: .* 'y' that does not fit int8"),

@@ -70,7 +70,7 @@ def expanding(body: str, arguments: str, tmp_path: Path, **options: Any) -> Any:
         ("return 1", "id, out", {"keep": ["id", "id"]}, errors.PlanError, "the column 'id' would stand twice"),
         ("return 1", "id, out", {"returns": {"x": pa.int8()}}, errors.PlanError, "the column 'x' would stand twice"),
         ("return 1", "id, out", {"returns": {"a b": pa.int8()}}, errors.KernelTypeError, "cannot be written as out"),
-        ("return 1", "s, out", {}, errors.KernelTypeError, "string columns cannot be passed"),
+        ("out.y[0] = s\n    return 1", "s, out", {}, errors.KernelTypeError, r"mine.py:2: kernel 'mine' does not compile"),
         ("return 0.5", "id, out", {}, errors.KernelTypeError, "returns float64; it must return how many rows"),
         ("out.y[0] = id", "id, out", {}, errors.KernelTypeError, "mine.py:1: kernel 'mine' returns no value"),
         ("out.y[0] = x\n    return 1", "x, out", {}, errors.KernelTypeError, "writes float64 to out.y, declared int8"),

@@ -61,13 +61,21 @@ def either(s, s_valid, b):
     return (b if s < "b" else s), s_valid
 
 
-@cr.expand_kernel(returns={"at": pa.int64(), "first": pa.int16()}, keep=["s", "b"], max_rows=200, nulls={"b": "?"})
+@cr.expand_kernel(
+    returns={"at": pa.int64(), "first": pa.int16(), "before": pa.string(), "last": pa.binary()},
+    keep=["s", "b"],
+    max_rows=200,
+    nulls={"b": "?"},
+)
 def places(s, b, out):
     n = 0
     for i in range(len(b)):
         if s.contains(b.slice(i, i + 1)):
             out.at[n] = s.find(b.slice(i, i + 1))
             out.first[n] = b[i]
+            out.before[n] = "overwritten"
+            out.before[n] = s if i % 2 else "€"
+            out.last[max(n - 1, 0)] = b.slice(i) if i % 3 else s.slice(0, out.at[n])
             n += 1
     return n
 
@@ -145,7 +153,7 @@ SIZES = st.fixed_dictionaries(
     {
         "storage.parquet.ROWS": st.sampled_from([1, 3, 131_072]),
         "plan.slices.FLOOR_BYTES": st.sampled_from([1, 4 << 20]),
-        "operators.group_outputs._TEXT_BYTES": st.sampled_from([0, 8]),
+        "operators.written._TEXT_BYTES": st.sampled_from([0, 8]),
         "operators.groups._CAPACITY": st.sampled_from([1, 50]),
     }
 )
@@ -271,7 +279,10 @@ def test_expansions_and_batches(
     for row in table.to_pylist():
         room = cr.outputs_for(places, 200)
         count = places(row["s"], row["b"], room)
-        wanted += [(row["s"], row["b"], int(room.at[k]), int(room.first[k])) for k in range(count)]
+        wanted += [
+            (row["s"], row["b"], int(room.at[k]), int(room.first[k]), str(room.before[k]), room.last[k].data)
+            for k in range(count)
+        ]
     assert [tuple(r.values()) for r in rows.map(places).collect(limits=limits).to_pylist()] == wanted
     found = rows.select("s", "b").map(sizes).collect(limits=limits).to_pylist()
     assert [(r["n"], r["same"]) for r in found] == [

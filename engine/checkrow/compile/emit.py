@@ -419,14 +419,15 @@ class Body:
             picked = stem if len(spec.returns) == 1 else f"{stem}[{j}]"
             if types.is_text(field.dtype):
                 self.line(f"{stem}_{j} = returned_text({picked})")
-                self._check_utf8(msgspec.structs.replace(node, value=j), f"{stem}_{j}", field.dtype)
+                self.check_utf8(msgspec.structs.replace(node, value=j), f"{stem}_{j}", field.dtype)
                 continue
             if types.may_leave(field.dtype):
                 self.check_range(msgspec.structs.replace(node, value=j), picked, field.dtype)
             text = f"{picked} != 0" if field.dtype == "bool" else f"{scalar_type(field.dtype)}({picked})"
             self.line(f"{stem}_{j} = {text}")
 
-    def _check_utf8(self, node: Node, name: str, dtype: str) -> None:
+    def check_utf8(self, node: Node, name: str, dtype: str) -> None:
+        """Adds a stop where a text that the last call gave is no string."""
         if dtype == "binary":
             return
         self.ranged.append((node, len(self.calls) - 1))

@@ -1,7 +1,7 @@
 """Driver sources for kernels that make rows: one loop over rows, each with room in the outputs for all it may give.
 
-The contract is that of all drivers. The loop stops with FULL before a row for which there may not be room; the caller
-empties the outputs and calls again.
+The contract is that of all drivers. The loop stops with FULL before a row for which there may not be room, or whose
+texts did not fit; the caller empties the outputs and calls again, with more room for bytes where they were empty.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import msgspec
 
 from checkrow.compile.driver import FULL, Driver, assembled
 from checkrow.compile.emit import Body, scalar_type
-from checkrow.compile.groups import WRONG_ROWS
+from checkrow.compile.groups import WRONG_ROWS, arrays_of, written_to
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelCall, KernelSpec, Node
 from checkrow.kernels.signature import OUT
@@ -22,7 +22,8 @@ def expand_driver(call: KernelCall, *, masked: bool) -> Driver:
     """Returns the driver that calls a kernel for a range of rows.
 
     Its last arguments are: `limit` (how many rows long `out` is), `most` (rows a row may give), `capacity` of the
-    outputs, `state` (one int64: rows written), `rows` (int64: which row each row written came of), the outputs.
+    outputs, `state` (one int64: rows written), `rows` (int64: which row each row written came of), the outputs (of
+    texts those of `over_groups`).
 
     Parameters
     ----------
@@ -41,11 +42,14 @@ def expand_driver(call: KernelCall, *, masked: bool) -> Driver:
     _emit_call(body, node, spec)
     with body.block("for j in range(n, n + r):"):
         for j, field in enumerate(spec.returns):
-            if types.may_leave(field.dtype):
-                body.check_range(msgspec.structs.replace(node, value=j), f"o{j}[j]", field.dtype)
+            output = msgspec.structs.replace(node, value=j)
+            if types.is_text(field.dtype):
+                _emit_text(body, output, field.dtype)
+            elif types.may_leave(field.dtype):
+                body.check_range(output, f"o{j}[j]", field.dtype)
         body.line("rows[j] = i")
     body.line("n += r")
-    outputs = [f"o{j}" for j in range(len(spec.returns))]
+    outputs = [name for j, f in enumerate(spec.returns) for name in arrays_of(f, j)]
     fields = ", ".join(repr(f.name) for f in spec.returns)
     return assembled(
         body, ["limit", "most", "capacity", "state", "rows", *outputs], ["state[0] = n", "return stop, 0, 0"],
@@ -56,8 +60,7 @@ def expand_driver(call: KernelCall, *, masked: bool) -> Driver:
 
 def _emit_call(body: Body, node: Node, spec: KernelSpec) -> None:
     """Adds a call that leaves in `r` how many rows it wrote from `n` on; a row with nulls may be passed over."""
-    count = len(spec.returns)
-    text, valid = body.call_of(node, spec, f"Out({', '.join(f'o{j}[n:n + limit]' for j in range(count))})")
+    text, valid = body.call_of(node, spec, "w")
     if valid != "True" and spec.nulls == "forbid":
         body.refuse_null(node, f"not {valid}")
     elif valid != "True":
@@ -66,11 +69,27 @@ def _emit_call(body: Body, node: Node, spec: KernelSpec) -> None:
     # All of the room: what an earlier row wrote and did not count must not be seen by this one.
     with body.block("for j in range(n, n + limit):"):
         for j, field in enumerate(spec.returns):
-            body.line(f"o{j}[j] = {scalar_type(field.dtype)}(0)")
+            if types.is_text(field.dtype):
+                body.line(f"y{j}[j] = 0")
+                body.line(f"l{j}[j] = 0")
+            else:
+                body.line(f"o{j}[j] = {scalar_type(field.dtype)}(0)")
+    body.line(written_to(spec, "n + limit"))
     body.calling(spec)
     body.line(f"r = np.int64({text})")
     with body.block("if r < 0 or r > most:"):
         body.stop(WRONG_ROWS, "r")
+
+
+def _emit_text(body: Body, node: Node, dtype: str) -> None:
+    """Copies a text of row `j` out; a row that stops here is done again as a whole."""
+    number = int(node.value or 0)
+    body.line(f"text = w[{number}][j - n]")
+    body.check_utf8(node, "text", dtype)
+    body.line(f"end = put_text(text, room_of(z{number}), o{number}[j])")
+    with body.block("if end < 0:"):
+        body.stop(FULL, number)
+    body.line(f"o{number}[j + 1] = end")
 
 
 def room_is_unseen(spec: KernelSpec) -> bool:

@@ -39,7 +39,7 @@ def group_driver(call: KernelCall) -> Driver:
     writes = OUT in spec.arguments
     body = [
         *room_for(_ROOM[spec.shape]),
-        *_written(spec, writes=writes),
+        *([written_to(spec, "n + m")] if writes else []),
         f"r = k0({', '.join(_arguments(call))})",
         *_results(spec, writes=writes),
         "for i in range(n, n + m):",
@@ -87,8 +87,7 @@ def over_groups(
         heads += [f"c{j}", f"e{j}", f"x{j}"] if types.is_text(dtype) else [f"c{j}"]
     heads += [f"q{j}" for j in range(len(parameters))]
     heads += [*own, "capacity", "state", "group_of"]
-    for j, field in enumerate(spec.returns):
-        heads += [f"o{j}", f"z{j}", f"y{j}", f"l{j}"] if types.is_text(field.dtype) else [f"o{j}"]
+    heads += [name for j, field in enumerate(spec.returns) for name in arrays_of(field, j)]
     lines = [
         *head,
         "@jit",
@@ -141,13 +140,18 @@ def _arguments(call: KernelCall) -> list[str]:
     return [*given, *(f"q{j}" for j in range(len(spec.parameters)))]
 
 
-def _written(spec: KernelSpec, *, writes: bool) -> list[str]:
-    """Returns the statement that makes what a kernel writes to."""
+def arrays_of(field: Field, number: int) -> tuple[str, ...]:
+    """Returns the names of the arrays of an output."""
+    return tuple(f"{a}{number}" for a in ("ozyl" if types.is_text(field.dtype) else "o"))
+
+
+def written_to(spec: KernelSpec, end: str) -> str:
+    """Returns the statement that makes what a kernel writes to, with room from row `n` on."""
     views = [
-        f"slots_at(y{j}, l{j}, n, n + m)" if types.is_text(f.dtype) else f"o{j}[n:n + m]"
+        f"slots_at(y{j}, l{j}, n, {end})" if types.is_text(f.dtype) else f"o{j}[n:{end}]"
         for j, f in enumerate(spec.returns)
     ]
-    return [f"w = Out({', '.join(views)})"] if writes else []
+    return f"w = Out({', '.join(views)})"
 
 
 def _stored_rows(number: int, field: Field, value: str) -> list[str]:

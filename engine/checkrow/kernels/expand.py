@@ -52,7 +52,7 @@ class ExpandKernel:
         self._policy = policy
         self._captured = capture(function)
         self._signature = read_signature(function, out=True, validity=True)
-        self._returns = returned_fields(function, policy.returns)
+        self._returns = returned_fields(function, policy.returns, texts=True)
         self._nulls = null_rule(policy.nulls, self._signature, self._captured.where, default=PROPAGATE)
         self.__name__ = self._captured.block.name
         self.__doc__ = function.__doc__
@@ -118,7 +118,7 @@ def expand_kernel(
     """Makes a function that writes 0 to n rows for one row a kernel, for `.map(kernel)`.
 
     Its arguments are bound to columns by name, keyword-only ones are parameters; the last positional one is `out`. It
-    writes `out.name[k]` for rows k from 0 and returns how many. What it leaves unwritten is 0.
+    writes `out.name[k]` for rows k from 0 and returns how many. What it leaves unwritten is 0, or the empty text.
 
     Parameters
     ----------
@@ -149,9 +149,8 @@ def expand_kernel(
     Notes
     -----
     Whole numbers and dates arrive as int64 whatever the width of their column, as in row kernels, and are written as
-    such; one that does not fit its column is an error, and so is an index outside `out`. Texts can be read,
-    not written. A row on which the kernel fails gives no rows where `BadRows` lets the run go on; a failure further up
-    names the row that was read.
+    such; one that does not fit its column is an error, and so is an index outside `out`. A row on which the
+    kernel fails gives no rows where `BadRows` lets the run go on; a failure further up names the row that was read.
 
     Examples
     --------

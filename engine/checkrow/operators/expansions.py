@@ -16,17 +16,15 @@ from numpy.typing import NDArray
 from checkrow.compile.cache import DriverCache
 from checkrow.compile.driver import DONE, FULL, Driver
 from checkrow.compile.expansions import expand_driver, room_is_unseen
-from checkrow.expressions import types
 from checkrow.expressions.nodes import Node
-from checkrow.kernels.outputs import workspace_dtype
 from checkrow.operators.arrow import to_arrow
 from checkrow.operators.bad_rows import BadRowKeeper
 from checkrow.operators.batch import ROWS, Batch
-from checkrow.operators.column import Column
 from checkrow.operators.drive import KernelFailed, drive
 from checkrow.operators.fuse import input_arrays, scalar_arguments
 from checkrow.operators.rows import RowPipeline, screened
 from checkrow.operators.strings import StringTable
+from checkrow.operators.written import WrittenColumns
 from checkrow.plan.expansions import Expansion
 
 Array = NDArray[Any]
@@ -59,10 +57,10 @@ class Expander:
         self._pipeline = RowPipeline(expansion.predicates, expansion.columns(), cache, keeper, fused=fused)
         self._dtypes = {f.name: f.dtype for f in expansion.schema()}
         self._drivers: dict[bool, Driver] = {}
-        capacity = max(ROWS, self._limit)
         self._state = np.zeros(1, np.int64)
-        self._rows = np.empty(capacity, np.int64)
-        self._out = [np.empty(capacity, workspace_dtype(f.dtype)) for f in self._spec.returns]
+        self._out = WrittenColumns(self._spec.returns, wide=True)
+        self._out.make_room(max(ROWS, self._limit))
+        self._rows = np.empty(self._out.rows, np.int64)
 
     def run(self, batch: Batch) -> Iterator[Batch]:
         """Yields what the kernel makes of the rows that meet the conditions before it.
@@ -90,7 +88,7 @@ class Expander:
         driver = self._drivers[masked]
         given = (
             *input_arrays(driver, below), *scalar_arguments(driver), self._room, self._most(), len(self._rows),
-            self._state, self._rows, *self._out,
+            self._state, self._rows, *self._out.arrays(),
         )  # fmt: skip
         try:
             row, status, detail = drive(self._cache, driver, row, below.rows, given)
@@ -99,6 +97,8 @@ class Expander:
             self._state[0] = max(self._state[0], failed.kept)
             more = failed.reason == "IndexError" and self._make_room()
             return failed.row, None if more else self._explained(failed)
+        if status == FULL and not self._state[0]:
+            self._out.make_bytes(detail)  # there is always room for the rows of one
         if status in {DONE, FULL} or self._make_room():
             return row, None
         what = f"says it wrote {detail} rows; between 0 and max_rows={self._limit} are allowed"
@@ -129,10 +129,7 @@ class Expander:
         count, self._state[0] = int(self._state[0]), 0
         rows = self._rows[:count].copy()
         kept = [below.arrow.column(n).take(pa.array(rows)) for n, _ in self._expansion.kept]
-        made = [
-            to_arrow(Column(f.dtype, _stored(o[:count].copy(), f.dtype)))
-            for f, o in zip(self._spec.returns, self._out, strict=True)
-        ]
+        made = [to_arrow(c) for c in self._out.first(count)]
         whole = pa.RecordBatch.from_arrays([*kept, *made], names=list(self._dtypes))
         for start in range(0, count, ROWS):
             yield self._piece(below, whole.slice(start, ROWS), rows[start : start + ROWS])
@@ -198,8 +195,3 @@ class Expansions:
         for made in held:
             good = self._keeper.good_in(made)
             yield made if good is None else made.selected(pa.array(good))
-
-
-def _stored(values: Array, dtype: str) -> Array:
-    """Returns values that fit as their column has them."""
-    return values.view(np.uint8) if dtype == "bool" else values.astype(types.numpy_dtype(dtype), copy=False)

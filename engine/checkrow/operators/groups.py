@@ -34,11 +34,11 @@ from checkrow.operators.column import Column, Columns
 from checkrow.operators.described import described
 from checkrow.operators.drive import KernelFailed, drive, not_utf8
 from checkrow.operators.fuse import scalar_arguments
-from checkrow.operators.group_outputs import GroupOutputs
 from checkrow.operators.grouping import GroupTable
 from checkrow.operators.key_columns import KeyColumns
 from checkrow.operators.keys import pack
 from checkrow.operators.order import order_words, rows_in_order
+from checkrow.operators.written import WrittenColumns
 from checkrow.plan.groups import ORIGIN, Grouping
 from checkrow_kernels.sort import group_starts
 from checkrow_kernels.take import take
@@ -77,7 +77,8 @@ class GroupCaller:
         self._folds = self._spec.kind == FOLD
         self._shape = MAP if self._folds else self._spec.shape
         self._driver: Driver = fold_driver(grouping.call) if self._folds else group_driver(grouping.call)
-        self._out = GroupOutputs(self._spec.returns)
+        self._out = WrittenColumns(self._spec.returns, wide=False)
+        self._group_of = np.empty(0, np.int32)
 
     def run(self, parts: Sequence[Columns]) -> Iterator[Columns]:
         """Yields what the kernel makes of a partition's groups, in pieces of bounded size: keys, then its columns.
@@ -169,7 +170,7 @@ class GroupCaller:
     def _drive(self, rows: Columns, groups: _Groups) -> Iterator[Columns]:
         """Yields pieces of output; between two of them stand groups on which the kernel failed."""
         spec, arrays, forbidden = self._spec, self._arrays(rows, groups), self._forbidden(rows, groups)
-        self._out.make_room(max(_CAPACITY, *((groups.largest, spec.max_rows or 0) if self._shape != REDUCE else (1,))))
+        self._make_room(max(groups.largest, spec.max_rows or 0) if self._shape != REDUCE else 1)
         own = () if self._folds else (spec.max_rows or 0,)
         ends = [*sorted(forbidden), groups.count]
         state = np.zeros(1, np.int64)
@@ -177,7 +178,7 @@ class GroupCaller:
         while group < groups.count:
             given = (
                 frozen(groups.starts), *arrays, *scalar_arguments(self._driver),
-                *own, self._out.capacity, state, *self._out.arrays(),
+                *own, self._out.rows, state, self._group_of, *self._out.arrays(),
             )  # fmt: skip
             last = ends[bisect_left(ends, group)]
             group, failed = self._call(group, last, given, groups, state)
@@ -222,6 +223,11 @@ class GroupCaller:
             values = tuple(Column.nulls(f.dtype, rows) for f in self._spec.returns)
             yield Columns(self._names(), (*keys, *values), rows)
 
+    def _make_room(self, largest: int) -> None:
+        self._out.make_room(max(_CAPACITY, largest))
+        if len(self._group_of) < self._out.rows:
+            self._group_of = np.empty(self._out.rows, np.int32)
+
     def _call(
         self, group: int, last: int, given: tuple[Any, ...], groups: _Groups, state: Array
     ) -> tuple[int, KernelFailed | None]:
@@ -240,8 +246,9 @@ class GroupCaller:
 
     def _flush(self, groups: _Groups, count: int) -> Columns:
         """Returns the rows written so far as columns of their own; the output arrays are used again."""
-        rows, values = self._out.written(count)
-        return Columns(self._names(), (*(k.take(rows) for k in groups.keys), *values), count)
+        rows = self._group_of[:count].astype(np.int64)
+        keys = tuple(k.take(rows) for k in groups.keys)
+        return Columns(self._names(), (*keys, *self._out.first(count)), count)
 
     def _names(self) -> tuple[str, ...]:
         return (*(n for n, _ in self._grouping.keys), *(f.name for f in self._spec.returns))

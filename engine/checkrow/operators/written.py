@@ -1,0 +1,82 @@
+"""The arrays in which a driver writes rows of its own making: made once, copied out whenever they are full."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from checkrow.expressions import types
+from checkrow.expressions.types import Field
+from checkrow.kernels.outputs import workspace_dtype
+from checkrow.operators.column import Column
+
+Array = NDArray[Any]
+_TEXT_BYTES = 8
+"""Bytes per row of text that a kernel writes, at first."""
+
+
+class WrittenColumns:
+    """Room for the columns that a kernel gives.
+
+    A number has an array; a text has offsets, bytes, and the address and length of what the kernel wrote (see
+    `checkrow.compile.groups`).
+
+    Parameters
+    ----------
+    fields : tuple of Field
+    wide : bool
+        Whether narrow whole numbers are written as int64, and checked before they are stored.
+
+    Attributes
+    ----------
+    rows : int
+        Rows for which there is room.
+    """
+
+    def __init__(self, fields: tuple[Field, ...], *, wide: bool) -> None:
+        self._fields = fields
+        self._wide = wide
+        self._columns: list[list[Array]] = []
+        self.rows = 0
+
+    def make_room(self, rows: int) -> None:
+        """Makes room for so many rows, if there is less; what was written is lost."""
+        if self.rows < rows:
+            self.rows = rows
+            self._columns = [self._arrays(f.dtype, rows) for f in self._fields]
+
+    def make_bytes(self, column: int) -> None:
+        """Makes room for more bytes of a text, of which not even the first rows fit; what was written is lost."""
+        offsets, data, *kept = self._columns[column]
+        self._columns[column] = [offsets, np.empty(2 * len(data) + 1, np.uint8), *kept]
+
+    def clear(self) -> None:
+        """Makes every value that a kernel can see, or leave unwritten, 0 or the empty text."""
+        for arrays in self._columns:
+            for seen in arrays if len(arrays) == 1 else arrays[2:]:
+                seen[:] = 0
+
+    def arrays(self) -> list[Array]:
+        """Returns what a driver is given."""
+        return [a for arrays in self._columns for a in arrays]
+
+    def first(self, rows: int) -> tuple[Column, ...]:
+        """Returns the first rows as columns of their own; the arrays are used again."""
+        return tuple(_copied(f.dtype, a, rows) for f, a in zip(self._fields, self._columns, strict=True))
+
+    def _arrays(self, dtype: str, rows: int) -> list[Array]:
+        if types.is_text(dtype):
+            return [np.zeros(rows + 1, np.int64), np.empty(_TEXT_BYTES * rows, np.uint8),
+                    np.zeros(rows, np.int64), np.zeros(rows, np.int64)]  # fmt: skip
+        declared = np.bool_ if dtype == "bool" else types.numpy_dtype(dtype)
+        return [np.empty(rows, workspace_dtype(dtype) if self._wide else declared)]
+
+
+def _copied(dtype: str, arrays: list[Array], rows: int) -> Column:
+    if types.is_text(dtype):
+        offsets = arrays[0][: rows + 1].copy()
+        return Column(dtype, arrays[1][: offsets[-1]].copy(), None, offsets)
+    values = arrays[0][:rows]
+    return Column(dtype, values.view(np.uint8).copy() if dtype == "bool" else values.astype(types.numpy_dtype(dtype)))
