@@ -370,3 +370,23 @@ def test_interpreted_gives_the_same() -> None:
     assert done.returncode == 0, done.stderr
     compiled = cr.scan("events").group_by("user").apply(sessions.bind(gap_us=10**6), order_by="ts").collect()
     assert pq.read_table("plain.parquet").equals(compiled)
+
+
+@pytest.mark.parametrize(("kind", "value"), [(pa.int8(), 128), (pa.uint16(), -1), (pa.decimal128(3, 1), 1_000)])
+@pytest.mark.parametrize("shape", ["map", "expand"])
+def test_a_number_written_beyond_its_column_is_an_error(kind, value, shape) -> None:
+    """It was cut to the column's width without a word."""
+    pq.write_table(pa.table({"k": [1, 1, 2], "x": [1, value, 7]}), "beyond.parquet")
+
+    @cr.group_kernel(returns={"y": kind}, shape=shape)
+    def written(x, out):
+        for i in range(len(x)):
+            out.y[i] = x[i]
+        return len(x)
+
+    ds = cr.scan("beyond.parquet").group_by("k").apply(written)
+    with pytest.raises(errors.ArithmeticRangeError, match=r"group k=1: kernel 'written' .* 'y' that does not fit"):
+        ds.collect()
+    found = ds.collect(bad_rows=cr.BadRows("null")).to_pylist()
+    assert [r["k"] for r in found] == ([1, 1, 2] if shape == "map" else [2])
+    assert [int(r["y"].scaleb(1)) if hasattr(r["y"], "scaleb") else r["y"] for r in found if r["y"]] == [7]

@@ -160,8 +160,9 @@ def _stored_rows(number: int, field: Field, value: str) -> list[str]:
 
 
 def _results(spec: KernelSpec, *, writes: bool) -> list[str]:
-    texts = [(j, f) for j, f in enumerate(spec.returns) if types.is_text(f.dtype)] if writes else []
-    copied = [line for j, f in texts for line in _stored_rows(j, f, f"w[{j}][i]")]
+    fields = list(enumerate(spec.returns)) if writes else []
+    copied = [line for j, f in fields if types.is_text(f.dtype) for line in _stored_rows(j, f, f"w[{j}][i]")]
+    copied += [line for j, f in fields if types.is_narrow(f.dtype) for line in _kept_within(j, f)]
     if spec.shape == EXPAND:
         return ["if r < 0 or r > m:", "    state[0] = n", f"    return g, {WRONG_ROWS}, np.int64(r)", "m = np.int64(r)",
                 *copied]  # fmt: skip
@@ -178,6 +179,13 @@ def _results(spec: KernelSpec, *, writes: bool) -> list[str]:
         else:
             lines += stored_value(field, j, value, "n", str(j))
     return lines
+
+
+def _kept_within(number: int, field: Field) -> list[str]:
+    """Returns what stops a group that wrote a number its column cannot hold."""
+    stop = ["    state[0] = at[2]", f"    return g, {OUT_OF_RANGE}, {number}"]
+    test = [f"if {leaves(f'w[{number}][i]', field.dtype)}:", *stop]
+    return ["for i in range(m):", *(f"    {line}" for line in test)]
 
 
 def stored_value(field: Field, number: int, value: str, row: str, detail: str) -> list[str]:

@@ -183,6 +183,13 @@ def numpy_dtype(text: str) -> np.dtype[np.generic]:
     return np.dtype("i8")
 
 
+def is_narrow(text: str) -> bool:
+    """Tells whether 64 bits hold whole numbers that a type does not: then what is written wide has to be checked."""
+    if is_float(text) or is_text(text) or text == "bool" or is_wide(text):
+        return False
+    return integer_range(text) not in {integer_range("int64"), integer_range("uint64")}
+
+
 def may_leave(text: str) -> bool:
     """Tells whether a whole number that a kernel returned may not fit a type (a uint64 may not fit int64)."""
     return not is_float(text) and text != "bool"

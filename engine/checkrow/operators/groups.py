@@ -77,7 +77,7 @@ class GroupCaller:
         self._folds = self._spec.kind == FOLD
         self._shape = MAP if self._folds else self._spec.shape
         self._driver: Driver = fold_driver(grouping.call) if self._folds else group_driver(grouping.call)
-        self._out = WrittenColumns(self._spec.returns, wide=False)
+        self._out = WrittenColumns(self._spec.returns, wide=not self._folds and OUT in self._spec.arguments)
         self._group_of = np.empty(0, np.int32)
 
     def run(self, parts: Sequence[Columns]) -> Iterator[Columns]:
