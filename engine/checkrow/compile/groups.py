@@ -108,15 +108,6 @@ def over_groups(
     )  # fmt: skip
 
 
-def _checked(output: int, dtype: str, value: str) -> list[str]:
-    """Returns statements that stop at a whole number which its column cannot hold."""
-    if not types.may_leave(dtype):
-        return []
-    low, high = types.integer_range(dtype)
-    test = f"if {value} < {low} or {value} > {high}:"
-    return [test, "    state[0] = n", f"    return g, {OUT_OF_RANGE}, {output}"]
-
-
 def array_arguments(spec: KernelSpec) -> tuple[tuple[str, bool], ...]:
     """Returns per array argument the column it reads and whether it is that column's validity."""
     arrays = [a for a in spec.arguments if a != OUT or a in spec.columns]
