@@ -36,15 +36,16 @@ class Part:
 _HERE = "tests/properties"
 _KINDS = (f"{_HERE}/test_group_kernels.py", f"{_HERE}/test_fold_kernels.py", f"{_HERE}/test_aggregates.py")
 _ROW_WISE = tuple(f"{_HERE}/test_{kind}.py" for kind in ("row_nulls", "expand_kernels", "batch_kernels"))
+_BAD_ROWS = (f"{_HERE}/test_bad_rows.py", f"{_HERE}/test_quarantine.py")
 _TEXTS = (f"{_HERE}/test_text_kernels.py",)
 PARTS = {
     "groups": Part(tests=(f"{_HERE}/test_group_kernels.py",)),
     "folds": Part(tests=(f"{_HERE}/test_fold_kernels.py",)),
     "row-wise": Part(tests=_ROW_WISE),
     "aggregates": Part(tests=(f"{_HERE}/test_aggregates.py",)),
-    "bad-rows": Part(tests=(f"{_HERE}/test_bad_rows.py",)),
+    "bad-rows": Part(tests=_BAD_ROWS),
     "texts": Part(tests=_TEXTS),
-    "kernels": Part(tests=(*_KINDS, *_ROW_WISE, *_TEXTS, f"{_HERE}/test_bad_rows.py")),
+    "kernels": Part(tests=(*_KINDS, *_ROW_WISE, *_TEXTS, *_BAD_ROWS)),
     "interpreted": Part(tests=(*_KINDS, *_ROW_WISE, *_TEXTS), variables={"CHECKROW_JIT": "0"}),
 }
 
