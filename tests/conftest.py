@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -22,6 +23,9 @@ register()
 def private_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps the list of runs out of the user's home; the compile cache is shared, as it is between processes."""
     monkeypatch.setenv("CHECKROW_STATE_DIR", str(tmp_path / "state"))
+    # Tests write a module, load it and write it anew within a second, which Python's bytecode does not tell apart.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.chdir(tmp_path)
 
 

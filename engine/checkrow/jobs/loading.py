@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType
 
 from checkrow.errors import CheckrowError, ConfigError
 from checkrow.jobs.job import Job
@@ -28,13 +30,22 @@ def load_job(reference: str) -> Job:
     return found
 
 
+class _Source(SourceFileLoader):
+    """Loads a file's text, never its bytecode, which Python takes for current when a file is edited within a second."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Returns the code of the text that stands in the file now."""
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 def jobs_in(path: Path) -> dict[str, Job]:
     """Returns the jobs of a file by variable and by name."""
     resolved = path.expanduser().resolve()
     if not resolved.is_file():
         raise ConfigError(f"there is no file {str(path)!r}")
     module_name = f"checkrow_job_{resolved.stem}"
-    spec = importlib.util.spec_from_file_location(module_name, resolved)
+    spec = importlib.util.spec_from_file_location(module_name, resolved, loader=_Source(module_name, str(resolved)))
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
