@@ -8,7 +8,8 @@ from __future__ import annotations
 from itertools import count
 
 from checkrow.compile.driver import Driver, assembled
-from checkrow.compile.emit import OUT_OF_RANGE, Body, leaves, scalar_type
+from checkrow.compile.emit import OUT_OF_RANGE, Body
+from checkrow.compile.scalars import leaves, scalar_type
 from checkrow.compile.states import describe, emit_own_updates, method_text, own_state, store
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelCall, Node

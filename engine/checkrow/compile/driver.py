@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from checkrow.compile.emit import Body, Parameter, codes_of, reads_text, scalar_type
+from checkrow.compile.emit import Body, Parameter
+from checkrow.compile.fusible import codes_of, reads_text
+from checkrow.compile.scalars import scalar_type
 from checkrow.compile.states import emit_states
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelSpec, Node, walk

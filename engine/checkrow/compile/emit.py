@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from checkrow.compile.fusible import fusible, reads_text
+from checkrow.compile.scalars import argument, argument_type, leaves, scalar_type, stored_fill, zero_of
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelSpec, Node
 from checkrow_kernels.text import Text
@@ -26,91 +28,6 @@ _INFIX = {
     "less_equal": "<=", "greater": ">", "greater_equal": ">=",
 }  # fmt: skip
 _CALENDAR = frozenset({"year", "month", "day", "truncate_month", "truncate_year"})
-_NUMPY_NAMES = {"i1": "int8", "i2": "int16", "i4": "int32", "i8": "int64", "u1": "uint8", "u2": "uint16",
-                "u4": "uint32", "u8": "uint64", "f4": "float32", "f8": "float64"}  # fmt: skip
-
-
-def scalar_type(dtype: str) -> str:
-    """Returns the NumPy scalar type a value of a column type has inside a driver."""
-    return "np.bool_" if dtype == "bool" else f"np.{_NUMPY_NAMES[types.numpy_dtype(dtype).str[1:]]}"
-
-
-def fusible(node: Node) -> bool:
-    """Tells whether a node compiles into a driver: no kernel over arrays, no cast that may fail, little of text.
-
-    Texts are read from columns, handed to kernels and returned by them, and can be missing.
-    """
-    if node.kernel is not None and node.kernel.kind == "batch":
-        return False
-    if types.is_wide(node.dtype) or not node.dtype:
-        return False
-    if types.is_text(node.dtype) and node.op not in {"col", "kernel"}:
-        return False
-    if node.op not in {"kernel", "is_null"} and any(types.is_text(a.dtype) for a in node.args):
-        return False
-    if node.op == "cast" and not exact_cast(node.args[0].dtype, node.dtype):
-        return False
-    return all(fusible(a) for a in node.args)
-
-
-def exact_cast(source: str, target: str) -> bool:
-    """Tells whether a conversion cannot fail or lose within 64 bits (given the interval check of each batch)."""
-    if source == "bool":
-        return types.is_integer(target) or types.is_float(target)
-    if types.is_integer(source):
-        return types.is_float(target) or types.is_decimal(target) or target in {"int64", "int32", "date32[day]"}
-    if types.is_decimal(source):
-        grows = types.is_decimal(target) and types.decimal_shape(target)[1] >= types.decimal_shape(source)[1]
-        return grows or target == "double"
-    if types.is_float(source):
-        return target == "double" or source == target
-    if types.share_time(source, target):
-        return types.time_factor(source, target) is not None
-    return source == "date32[day]" and target == "int32"
-
-
-def codes_of(node: Node) -> Node:
-    """Returns the input that holds the codes of a text column instead of its texts."""
-    return msgspec.structs.replace(node, op="codes")
-
-
-def reads_text(node: Node) -> bool:
-    """Tells whether an input arrives as texts: where each starts and stops, and their bytes."""
-    return node.op != "codes" and types.is_text(node.dtype)
-
-
-def zero_of(dtype: str) -> str:
-    """Returns what stands in for a value where there is none."""
-    return "EMPTY" if types.is_text(dtype) else f"{scalar_type(dtype)}(0)"
-
-
-def argument(name: str, dtype: str) -> str:
-    """Returns a value as the user's code takes it: whole numbers as int64 (uint64 as it is), floats as float64."""
-    if types.is_text(dtype):
-        return name
-    kind = argument_type(dtype)
-    return name if kind == scalar_type(dtype) else f"{kind}({name})"
-
-
-def argument_type(dtype: str) -> str:
-    """Returns the NumPy scalar type of `argument`."""
-    if dtype == "float":
-        return "np.float64"
-    narrow = types.is_integer(dtype) and dtype not in {"int64", "uint64"}
-    return "np.int64" if narrow or dtype == "date32[day]" else scalar_type(dtype)
-
-
-def stored_fill(fill: float | bool) -> float | bool:
-    """Returns what stands in for null as it is passed: a whole number beyond int64 as the int64 of the same bits."""
-    beyond = not isinstance(fill, float) and fill >= 1 << 63
-    return fill - (1 << 64) if beyond else fill
-
-
-def leaves(name: str, dtype: str) -> str:
-    """Returns the condition that a whole number does not fit a type, whether it is signed or not."""
-    low, high = types.integer_range(dtype)
-    # Signed against unsigned, Numba compares as float64, which makes 2**63 equal to 2**63 - 1.
-    return f"{name} < {low} or ({name} > 0 and np.uint64({name}) > np.uint64({high}))"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ import ast
 import msgspec
 
 from checkrow.compile.driver import FULL, Driver, assembled
-from checkrow.compile.emit import Body, scalar_type
+from checkrow.compile.emit import Body
 from checkrow.compile.groups import WRONG_ROWS, arrays_of, written_to
+from checkrow.compile.scalars import scalar_type
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelCall, KernelSpec, Node
 from checkrow.kernels.signature import OUT

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from checkrow.compile.driver import Driver
-from checkrow.compile.emit import argument, scalar_type
 from checkrow.compile.groups import array_dtypes, over_groups, room_for, stored_value
+from checkrow.compile.scalars import argument, scalar_type
 from checkrow.compile.states import own_state
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelCall, KernelSpec

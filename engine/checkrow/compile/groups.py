@@ -12,7 +12,8 @@ import hashlib
 from collections.abc import Sequence
 
 from checkrow.compile.driver import FULL, Driver
-from checkrow.compile.emit import NOT_UTF8, OUT_OF_RANGE, leaves, scalar_type
+from checkrow.compile.emit import NOT_UTF8, OUT_OF_RANGE
+from checkrow.compile.scalars import leaves, scalar_type
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelCall, KernelSpec, Node
 from checkrow.expressions.types import Field

@@ -6,7 +6,9 @@ take, and written back: always through `own_state` and `store`, so that all loop
 
 from __future__ import annotations
 
-from checkrow.compile.emit import Body, argument, fusible, scalar_type
+from checkrow.compile.emit import Body
+from checkrow.compile.fusible import fusible
+from checkrow.compile.scalars import argument, scalar_type
 from checkrow.expressions.nodes import KernelCall, state_type
 from checkrow.plan.aggregates import CHOSEN, State
 

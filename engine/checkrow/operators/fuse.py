@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checkrow.compile.driver import Driver, literal_argument
-from checkrow.compile.emit import fusible, reads_text
+from checkrow.compile.fusible import fusible, reads_text
 from checkrow.expressions import types
 from checkrow.expressions.bounds import INT64, Interval, interval, stored_interval
 from checkrow.expressions.nodes import Node, columns_of, walk

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from checkrow.compile.cache import DriverCache
 from checkrow.compile.driver import FULL, KEY_RANGE, Driver, aggregate_driver, needs_mask
-from checkrow.compile.emit import fusible
+from checkrow.compile.fusible import fusible
 from checkrow.compile.states import fusible_state
 from checkrow.expressions import types
 from checkrow.expressions.bounds import Interval, interval

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from checkrow.compile.cache import DriverCache
 from checkrow.compile.driver import FULL, Driver, needs_mask, row_driver
-from checkrow.compile.emit import fusible
+from checkrow.compile.fusible import fusible
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelCall, Node, columns_of, walk
 from checkrow.expressions.types import Field
