@@ -61,6 +61,8 @@ class BadRowKeeper:
     def __init__(self, action: str = FAIL) -> None:
         self._action = action
         self._found: dict[tuple[Origin, int], BadRow] = {}
+        self._rows_of: dict[Origin, set[int]] = {}
+        self._count = 0
         self._untold: list[tuple[Origin, int]] = []
 
     @property
@@ -86,7 +88,7 @@ class BadRowKeeper:
     @property
     def count(self) -> int:
         """How many rows failed."""
-        return sum(b.rows for b in self._found.values())
+        return self._count
 
     def first(self, most: int = 3) -> tuple[str, ...]:
         """Returns what happened on the first rows, in words."""
@@ -109,6 +111,8 @@ class BadRowKeeper:
             origin=origin, row=row, kernel=failed.kernel.name, error=failed.reason, message=failed.message, rows=rows,
             origins=origins, values=values,
         )  # fmt: skip
+        self._rows_of.setdefault(origin, set()).add(row)
+        self._count += rows
         if origin.file is None and origins is None and not values:
             self._untold.append((origin, row))
 
@@ -125,10 +129,10 @@ class BadRowKeeper:
 
     def good_in(self, batch: Batch) -> Array | None:
         """Returns True for the rows of a batch that have not failed, shape (rows,); None if none has."""
-        bad = {row for origin, row in self._found if origin == batch.origin}
+        bad = self._rows_of.get(batch.origin)
         if not bad:
             return None
-        good = ~np.isin(batch.row_numbers, np.array(sorted(bad)))
+        good = ~np.isin(batch.row_numbers, np.fromiter(bad, np.int64, len(bad)))
         return None if good.all() else good
 
 
