@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from copy import copy
 from dataclasses import dataclass
 
 from checkrow.errors import KernelTypeError, PlanError
-from checkrow.expressions.nodes import KernelCall, KernelSpec, column
+from checkrow.expressions.nodes import KernelSpec
+from checkrow.kernels.called import CalledKernel
 from checkrow.kernels.forms import refuse_no_value
 from checkrow.kernels.group import EXPAND
-from checkrow.kernels.nulls import PROPAGATE, Nulls, null_rule
+from checkrow.kernels.nulls import PROPAGATE, Nulls
 from checkrow.kernels.outputs import refuse_unwritable
-from checkrow.kernels.signature import OUT, Parameters, Returns, read_signature, refuse_unknown, returned_fields
-from checkrow.kernels.source import Number, capture, reach
+from checkrow.kernels.signature import OUT, Returns, refuse_unknown
 from checkrow.kernels.texts import seen_value
 
 MAX_ROWS = 1024
@@ -33,29 +31,15 @@ class ExpandPolicy:
     checked: bool
 
 
-class ExpandKernel:
+class ExpandKernel(CalledKernel):
     """A function that makes rows of one row; call it with plain values and `out` to run it as plain Python.
 
     In a plain call None is null, treated as the decorator says; arguments `x_valid` may be left out.
-
-    Attributes
-    ----------
-    function : callable
-        The plain Python function.
-    parameters : tuple of (name, value)
-        Keyword-only parameters fixed by `bind`.
     """
 
     def __init__(self, function: Callable[..., object], policy: ExpandPolicy) -> None:
-        self.function = function
-        self.parameters: Parameters = ()
+        super().__init__(function, policy, nulls=PROPAGATE)
         self._policy = policy
-        self._captured = capture(function)
-        self._signature = read_signature(function, out=True, validity=True)
-        self._returns = returned_fields(function, policy.returns, texts=True)
-        self._nulls = null_rule(policy.nulls, self._signature, self._captured.where, default=PROPAGATE)
-        self.__name__ = self._captured.block.name
-        self.__doc__ = function.__doc__
         self._check()
 
     def _check(self) -> None:
@@ -69,24 +53,9 @@ class ExpandKernel:
     @property
     def spec(self) -> KernelSpec:
         """The record from which any process can compile the kernel, with helpers and constants as they are now."""
-        found, policy = reach((self._captured, self.function)), self._policy
+        record = self._record("expand", EXPAND)
         refuse_no_value(self._captured.block)
-        marks = repr((found.fingerprint, "expand", policy.checked, [f.name for f in self._returns]))
-        return KernelSpec(
-            name=self.__name__, kind="expand", blocks=found.blocks, constants=found.constants, texts=found.texts,
-            modules=found.modules, columns=self._signature.columns,
-            parameters=tuple(n for n, _ in self._signature.keywords), returns=self._returns, nulls=self._nulls.action,
-            decimals=policy.decimals, time_unit=policy.time_unit,
-            fingerprint=hashlib.sha256(marks.encode()).hexdigest()[:24], arguments=self._signature.arguments,
-            fills=self._nulls.fills, text_fills=self._nulls.text_fills, shape=EXPAND, checked=policy.checked,
-            max_rows=policy.max_rows,
-        )  # fmt: skip
-
-    def bind(self, **parameters: Number) -> ExpandKernel:
-        """Returns the kernel with keyword-only parameters fixed; their values never cause a compilation."""
-        bound = copy(self)
-        bound.parameters = tuple({**dict(self.parameters), **self._signature.checked(parameters)}.items())
-        return bound
+        return record
 
     def __call__(self, *args: object, **parameters: object) -> object:
         """Runs the plain function on one row and returns how many rows it wrote; see `outputs_for` for `out`."""
@@ -98,11 +67,6 @@ class ExpandKernel:
     def kept(self, columns: Iterable[str]) -> tuple[str, ...]:
         """Returns the columns of the input that every row repeats."""
         return tuple(columns) if self._policy.keep is None else self._policy.keep
-
-    def call(self) -> KernelCall:
-        """Returns the kernel applied to the columns its arguments are named after."""
-        args = tuple(column(c) for c in self._signature.columns)
-        return KernelCall(kernel=self.spec, args=args, parameters=self._signature.bound(self.parameters))
 
 
 def expand_kernel(

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from copy import copy
 from dataclasses import dataclass
 
 from checkrow.errors import KernelTypeError, PlanError
-from checkrow.expressions.nodes import KernelCall, KernelSpec, column
+from checkrow.expressions.nodes import KernelSpec
+from checkrow.kernels.called import CalledKernel
 from checkrow.kernels.forms import refuse_no_value
-from checkrow.kernels.nulls import FORBID, Nulls, null_rule
+from checkrow.kernels.nulls import FORBID, Nulls
 from checkrow.kernels.outputs import refuse_unwritable
-from checkrow.kernels.signature import OUT, Parameters, Returns, read_signature, refuse_unknown, returned_fields
-from checkrow.kernels.source import Number, capture, reach
+from checkrow.kernels.signature import OUT, Returns, refuse_unknown
 from checkrow.kernels.texts import given_back, seen_array
 
 REDUCE, MAP, EXPAND = "reduce", "map", "expand"
@@ -32,27 +30,12 @@ class GroupPolicy:
     max_rows: int | None
 
 
-class GroupKernel:
-    """A function of the arrays of one group; call it with plain arrays to run it as plain Python.
-
-    Attributes
-    ----------
-    function : callable
-        The plain Python function.
-    parameters : tuple of (name, value)
-        Keyword-only parameters fixed by `bind`.
-    """
+class GroupKernel(CalledKernel):
+    """A function of the arrays of one group; call it with plain arrays to run it as plain Python."""
 
     def __init__(self, function: Callable[..., object], policy: GroupPolicy) -> None:
-        self.function = function
-        self.parameters: Parameters = ()
+        super().__init__(function, policy, nulls=FORBID)
         self._policy = policy
-        self._captured = capture(function)
-        self._signature = read_signature(function, out=True, validity=True)
-        self._returns = returned_fields(function, policy.returns, texts=True)
-        self._nulls = null_rule(policy.nulls, self._signature, self._captured.where, default=FORBID)
-        self.__name__ = self._captured.block.name
-        self.__doc__ = function.__doc__
         self._check()
 
     def _check(self) -> None:
@@ -68,35 +51,15 @@ class GroupKernel:
     @property
     def spec(self) -> KernelSpec:
         """The record from which any process can compile the kernel, with helpers and constants as they are now."""
-        found, policy = reach((self._captured, self.function)), self._policy
-        if policy.shape == EXPAND or OUT not in self._signature.arguments:
+        record = self._record("group", self._policy.shape, self._policy.shape)
+        if self._policy.shape == EXPAND or OUT not in self._signature.arguments:
             refuse_no_value(self._captured.block)
-        marks = repr((found.fingerprint, "group", policy.shape, policy.checked, [f.name for f in self._returns]))
-        return KernelSpec(
-            name=self.__name__, kind="group", blocks=found.blocks, constants=found.constants, texts=found.texts,
-            modules=found.modules, columns=self._signature.columns,
-            parameters=tuple(n for n, _ in self._signature.keywords), returns=self._returns, nulls=self._nulls.action,
-            decimals=policy.decimals, time_unit=policy.time_unit,
-            fingerprint=hashlib.sha256(marks.encode()).hexdigest()[:24], arguments=self._signature.arguments,
-            fills=self._nulls.fills, text_fills=self._nulls.text_fills, shape=policy.shape, checked=policy.checked,
-            max_rows=policy.max_rows,
-        )  # fmt: skip
-
-    def bind(self, **parameters: Number) -> GroupKernel:
-        """Returns the kernel with keyword-only parameters fixed; their values never cause a compilation."""
-        bound = copy(self)
-        bound.parameters = tuple({**dict(self.parameters), **self._signature.checked(parameters)}.items())
-        return bound
+        return record
 
     def __call__(self, *args: object, **parameters: object) -> object:
         """Runs the plain function on the arrays of one group; see `outputs_for` for `out`."""
         result = self.function(*(seen_array(a) for a in args), **{**dict(self.parameters), **parameters})
         return given_back(result, self._returns) if self._policy.shape == REDUCE else result
-
-    def call(self) -> KernelCall:
-        """Returns the kernel applied to the columns its arguments are named after."""
-        args = tuple(column(c) for c in self._signature.columns)
-        return KernelCall(kernel=self.spec, args=args, parameters=self._signature.bound(self.parameters))
 
 
 def group_kernel(
