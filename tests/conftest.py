@@ -7,6 +7,7 @@ import os
 import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from checkrow.buffers import BufferPool
 from tests.profiles import register
 
 register()
@@ -27,6 +29,20 @@ def private_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def memory_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes even small arrays from memory that is used again, overwritten when it ends: whoever still looks sees it."""
+    returned = BufferPool._returned
+
+    def spoiled(pool: BufferPool, ended: Any) -> None:
+        memory = pool._lent[id(ended)][1]
+        memory[:] = b"\xa5" * len(memory)
+        returned(pool, ended)
+
+    monkeypatch.setattr(BufferPool, "_returned", spoiled)
+    monkeypatch.setattr("checkrow.buffers.SMALLEST_BYTES", 256)
 
 
 @pytest.fixture

@@ -11,6 +11,18 @@ from checkrow_kernels.reference_hashing import hash_text, hash_words
 Array = Any
 
 
+def pack_values(values: Array, valid: Array, has_valid: bool, base: int, shift: int, out: Array) -> None:
+    """Computes in Python's integers, modulo 2**64."""
+    for i, value in enumerate(values.tolist()):
+        if valid[i] or not has_valid:
+            out[i] = int(out[i]) | ((value - int(base)) % 2**64 << int(shift)) % 2**64
+
+
+def pack_nulls(valid: Array, shift: int, out: Array) -> None:
+    """Sets the bit of every null."""
+    out[:] = [int(word) | (0 if there else 1 << int(shift)) for word, there in zip(out, valid, strict=True)]
+
+
 def remap(codes: Array, mapping: Array, out: Array) -> None:
     """Translates codes."""
     out[:] = [mapping[c] if c >= 0 else -1 for c in codes]

@@ -101,9 +101,10 @@ def pack_rows(words: Array, low: Any, row_bits: int, out: Array) -> None:
 
 def sort_packed(keys: Array, spare: Array, low_bit: int, bits: int) -> int:
     """Sorts pass by pass with Python's sort, as both arrays keep what a pass left there."""
-    arrays, passes = (keys, spare), -(-bits // sort.DIGIT_BITS)
+    arrays, passes = (keys, spare), -(-bits // sort.MOST_DIGIT_BITS)
+    digit_bits = -(-bits // max(1, passes))
     for p in range(passes):
-        shift, mask = low_bit + p * sort.DIGIT_BITS, (1 << sort.DIGIT_BITS) - 1
+        shift, mask = low_bit + p * digit_bits, (1 << digit_bits) - 1
         arrays[(p + 1) % 2][:] = sorted(arrays[p % 2].tolist(), key=lambda k: k >> shift & mask)
     return passes % 2
 

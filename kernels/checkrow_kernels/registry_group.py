@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from checkrow_kernels import group, strings
+from checkrow_kernels import group, packing, strings
 from checkrow_kernels import reference_group as reference
 from checkrow_kernels.examples import gids, ints, slots, texts, valid
 from checkrow_kernels.kernel_info import Arguments, KernelInfo
@@ -31,6 +31,17 @@ def _interned(rng: np.random.Generator, rows: int) -> Arguments:
 
 
 GROUPS = (
+    KernelInfo(
+        name="pack_values", function=packing.pack_values, reference=reference.pack_values, cost="O(rows)",
+        example=lambda r, n: (
+            r.integers(-(2**63), -(2**63) + 2**20, n), valid(r, n), bool(n % 2), np.uint64(2**63), np.uint64(40),
+            r.integers(0, 2**40, n).astype(np.uint64),
+        ),
+    ),
+    KernelInfo(
+        name="pack_nulls", function=packing.pack_nulls, reference=reference.pack_nulls, cost="O(rows)",
+        example=lambda r, n: (valid(r, n), np.uint64(63), r.integers(0, 2**40, n).astype(np.uint64)),
+    ),
     KernelInfo(
         name="remap", function=strings.remap, reference=reference.remap, cost="O(rows)",
         example=lambda r, n: (

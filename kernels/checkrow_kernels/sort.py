@@ -18,8 +18,8 @@ from checkrow_kernels.jit import inline_kernel, kernel
 
 Array = NDArray[Any]
 _INSERTION = 32
-DIGIT_BITS = 11
-"""Bits a pass over packed keys sorts by: its counts fill half of a core's first cache."""
+MOST_DIGIT_BITS = 12
+"""Bits a pass over packed keys sorts by at most: its counts (uint32) fill half of a small first cache of a core."""
 _SIGN = np.uint64(1 << 63)
 
 
@@ -171,16 +171,22 @@ def sort_packed(keys: Array, spare: Array, low_bit: int, bits: int) -> int:
         Both are written.
     low_bit, bits : int
         The bits to sort by begin at `low_bit`.
+
+    Notes
+    -----
+    As few passes as possible, and all of about as many bits. There are fewer than 2**32 keys.
     """
-    counts = np.empty(1 << DIGIT_BITS, np.int64)
-    passes = (bits + DIGIT_BITS - 1) // DIGIT_BITS
+    passes = (bits + MOST_DIGIT_BITS - 1) // MOST_DIGIT_BITS
+    digit_bits = (bits + passes - 1) // max(1, passes)
+    counts = np.empty(1 << digit_bits, np.uint32)
+    mask = np.uint64((1 << digit_bits) - 1)
     for p in range(passes):
-        shift, mask = np.uint64(low_bit + p * DIGIT_BITS), np.uint64((1 << DIGIT_BITS) - 1)
+        shift = np.uint64(low_bit + p * digit_bits)
         source, target = (keys, spare) if p % 2 == 0 else (spare, keys)
         counts[:] = 0
         for i in range(len(source)):
             counts[(source[i] >> shift) & mask] += 1
-        total = 0
+        total = np.uint32(0)
         for d in range(len(counts)):
             here = counts[d]
             counts[d] = total
@@ -188,7 +194,7 @@ def sort_packed(keys: Array, spare: Array, low_bit: int, bits: int) -> int:
         for i in range(len(source)):
             d = (source[i] >> shift) & mask
             at = counts[d]
-            counts[d] = at + 1
+            counts[d] = at + np.uint32(1)
             target[np.uint64(at)] = source[i]
     return passes % 2
 

@@ -39,8 +39,14 @@ def written(table: pa.Table, path: Path) -> dict[str, set[str]]:
     for batch in table.to_batches(max_chunksize=777):
         writer.write(batch)
     writer.close()
+    return described(path, "encodings")
+
+
+def described(path: Path, what: str) -> dict[str, set[str]]:
+    """Returns something of a footer by column."""
     group = pq.read_metadata(path).row_group(0)
-    return {n: set(group.column(j).encodings) for j, n in enumerate(table.column_names)}
+    found = {group.column(j).path_in_schema: getattr(group.column(j), what) for j in range(group.num_columns)}
+    return {name: {value} if isinstance(value, str) else set(value) for name, value in found.items()}
 
 
 def test_whole_numbers_are_written_as_differences_where_that_is_smaller(tmp_path: Path) -> None:
@@ -52,6 +58,34 @@ def test_whole_numbers_are_written_as_differences_where_that_is_smaller(tmp_path
     size = (tmp_path / "t.parquet").stat().st_size
     pq.write_table(table, tmp_path / "plain.parquet", compression="zstd", compression_level=1, use_dictionary=["text"])
     assert size < (tmp_path / "plain.parquet").stat().st_size
+
+
+def test_numbers_are_compressed_only_where_that_pays(tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    table = columns().append_column("halves", pa.array(rng.integers(0, 50, ROWS) / 2))
+    table = table.append_column("runs", pa.array(np.repeat(np.arange(ROWS // 64), 64)))
+    written(table, tmp_path / "t.parquet")
+    found = described(tmp_path / "t.parquet", "compression")
+    bare = {name for name, codecs in found.items() if codecs == {"UNCOMPRESSED"}}
+    assert bare >= {"anything", "ts", "x"}
+    assert {name for name, codecs in found.items() if codecs == {"ZSTD"}} >= {"halves", "runs", "text"}
+    alike = {"use_dictionary": ["text"], "compression": "zstd", "compression_level": 1}
+    pq.write_table(table, tmp_path / "all.parquet", column_encoding={"ts": "DELTA_BINARY_PACKED"}, **alike)
+    everywhere = pq.read_metadata(tmp_path / "all.parquet").row_group(0)
+    here = pq.read_metadata(tmp_path / "t.parquet").row_group(0)
+    for j, name in enumerate(table.column_names):
+        assert here.column(j).total_compressed_size <= 1.2 * everywhere.column(j).total_compressed_size, name
+    assert pq.read_table(tmp_path / "t.parquet").equals(table)
+
+
+def test_another_codec_and_none(tmp_path: Path) -> None:
+    for codec in ("snappy", "none"):
+        writer = ParquetWriter(tmp_path / f"{codec}.parquet", columns().schema, "d" * 32, codec)
+        writer.write(columns().combine_chunks().to_batches()[0])
+        writer.close()
+        found = described(tmp_path / f"{codec}.parquet", "compression")
+        assert found["text"] == {{"none": "UNCOMPRESSED"}.get(codec, "SNAPPY")}
+        assert pq.read_table(tmp_path / f"{codec}.parquet").equals(columns())
 
 
 def test_every_reader_sees_the_same(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from checkrow.buffers import frozen
 from checkrow.compile.aggregators import finish_driver, merge_driver, update_driver
 from checkrow.compile.cache import DriverCache
 from checkrow.compile.driver import Driver
@@ -14,7 +15,6 @@ from checkrow.compile.emit import OUT_OF_RANGE
 from checkrow.expressions import types
 from checkrow.expressions.nodes import KernelCall
 from checkrow.operators.bad_rows import Survivor
-from checkrow.operators.batch import frozen
 from checkrow.operators.column import Column
 from checkrow.operators.drive import KernelFailed, drive
 from checkrow.operators.fuse import input_values, scalar_arguments

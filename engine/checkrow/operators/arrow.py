@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from checkrow.buffers import empty
 from checkrow.errors import ArithmeticRangeError
 from checkrow.expressions import types
 from checkrow.expressions.types import Schema
@@ -27,7 +28,7 @@ def from_arrow(array: pa.Array, dtype: str, table: StringTable | None = None) ->
     if types.is_text(dtype):
         return _text(array, dtype, valid, table)
     if pa.types.is_boolean(array.type):
-        values = np.empty(len(array), np.uint8)
+        values = empty(len(array), np.uint8)
         unpack_bits(_bytes(array.buffers()[1]), array.offset, len(array), values)
         return Column(dtype, values, valid)
     if pa.types.is_decimal(array.type):
@@ -40,7 +41,7 @@ def validity(array: pa.Array) -> Array | None:
     if array.null_count == 0:
         return None
     bitmap = array.buffers()[0]
-    out = np.empty(len(array), np.uint8)
+    out = empty(len(array), np.uint8)
     unpack_bits(_bytes(bitmap), array.offset, len(array), out)
     return out
 
@@ -68,7 +69,7 @@ def _decimal(array: pa.Array, dtype: str, valid: Array | None) -> Column:
         # A null slot may hold anything: zero it so that the check below speaks of values only.
         words = words.copy()
         words.reshape(rows, 2)[valid == 0] = 0
-    out = np.empty(rows, np.int64)
+    out = empty(rows, np.int64)
     if not low_words(words, rows, out):
         raise ArithmeticRangeError(f"a {dtype} value holds more than 18 digits; the file breaks its own type")
     return Column(dtype, out, valid)
@@ -128,7 +129,7 @@ def to_arrow(column: Column) -> pa.Array:
         return pa.Array.from_buffers(dtype, rows, [bitmap, pa.py_buffer(packed)])
     values = column.values
     if types.is_decimal(column.dtype) and not types.is_wide(column.dtype):
-        values = np.empty(2 * rows, np.int64)
+        values = empty(2 * rows, np.int64)
         widen(column.values, values)
     return pa.Array.from_buffers(dtype, rows, [bitmap, pa.py_buffer(np.ascontiguousarray(values))])
 

@@ -165,10 +165,3 @@ class Batch:
             low, high = minmax_int(values, len(values))
             self._ranges[name] = (int(low), int(high))
         return {n: self._ranges[n] for n in names if n in self._ranges}
-
-
-def frozen(array: NDArray[Any]) -> NDArray[Any]:
-    """Returns a read-only view: drivers are compiled for read-only inputs, whatever made the array."""
-    view = array.view()
-    view.flags.writeable = False
-    return view

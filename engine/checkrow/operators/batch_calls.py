@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from checkrow.buffers import frozen
 from checkrow.compile.cache import DriverCache
 from checkrow.compile.driver import DONE
 from checkrow.compile.groups import WRONG_LENGTH, array_arguments, group_driver
@@ -20,7 +21,7 @@ from checkrow.expressions.types import Field
 from checkrow.kernels.outputs import argument_dtype, workspace_dtype
 from checkrow.kernels.signature import OUT
 from checkrow.operators.bad_rows import BadRowKeeper
-from checkrow.operators.batch import Batch, frozen
+from checkrow.operators.batch import Batch
 from checkrow.operators.column import Column
 from checkrow.operators.drive import KernelFailed, drive
 from checkrow.operators.fuse import scalar_arguments

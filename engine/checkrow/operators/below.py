@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from checkrow.buffers import frozen
 from checkrow.compile.cache import DriverCache
 from checkrow.expressions.nodes import Node
-from checkrow.operators.batch import frozen
 from checkrow.operators.column import Column, Columns
 from checkrow.operators.grouping import GroupTable
 from checkrow.operators.key_columns import KeyColumns

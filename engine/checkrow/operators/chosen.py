@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from checkrow.operators.batch import frozen
+from checkrow.buffers import frozen
 from checkrow.operators.column import Column, Columns
 from checkrow.operators.order import order_words
 from checkrow.plan.aggregates import State

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from checkrow.buffers import empty
 from checkrow.expressions import types
 from checkrow.operators.strings import StringTable
 from checkrow_kernels.take import take, take_bytes, take_lengths, take_pairs
@@ -55,18 +56,18 @@ class Column:
         """Returns the column at some row numbers (int64)."""
         valid = None
         if self.valid is not None:
-            valid = np.empty(len(rows), np.uint8)
+            valid = empty(len(rows), np.uint8)
             take(self.valid, rows, valid)
         if self.offsets is not None:
-            offsets = np.empty(len(rows) + 1, np.int64)
-            data = np.empty(take_lengths(self.offsets, rows, offsets), np.uint8)
+            offsets = empty(len(rows) + 1, np.int64)
+            data = empty(take_lengths(self.offsets, rows, offsets), np.uint8)
             take_bytes(self.offsets, self.values, rows, offsets, data)
             return Column(self.dtype, data, valid, offsets)
         if types.is_wide(self.dtype):
-            pairs = np.empty(2 * len(rows), np.int64)
+            pairs = empty(2 * len(rows), np.int64)
             take_pairs(self.values, rows, pairs)
             return Column(self.dtype, pairs, valid)
-        out = np.empty(len(rows), self.values.dtype)
+        out = empty(len(rows), self.values.dtype)
         take(self.values, rows, out)
         return Column(self.dtype, out, valid, table=self.table)
 
@@ -130,14 +131,20 @@ class Columns:
 def _joined(parts: list[Column], rows: int) -> Column:
     valid = None
     if any(p.valid is not None for p in parts):
-        valid = np.concatenate([p.valid if p.valid is not None else np.ones(len(p), np.uint8) for p in parts])
-    values = np.concatenate([p.values for p in parts])
+        valid = _strung([p.valid if p.valid is not None else np.ones(len(p), np.uint8) for p in parts])
+    values = _strung([p.values for p in parts])
     if parts[0].offsets is None:
         return Column(parts[0].dtype, values, valid)
-    offsets = np.zeros(rows + 1, np.int64)
+    offsets = empty(rows + 1, np.int64)
+    offsets[0] = 0
     at, base = 1, 0
     for part in parts:
         if part.offsets is not None:
             offsets[at : at + len(part)] = part.offsets[1:] + base
             at, base = at + len(part), base + len(part.values)
     return Column(parts[0].dtype, values, valid, offsets)
+
+
+def _strung(parts: list[Array]) -> Array:
+    """Returns arrays of one type one after the other."""
+    return np.concatenate(parts, out=empty(sum(map(len, parts)), parts[0].dtype))

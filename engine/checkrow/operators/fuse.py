@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from checkrow.buffers import frozen
 from checkrow.compile.driver import Driver, literal_argument
 from checkrow.compile.fusible import fusible, reads_text
 from checkrow.expressions import types
 from checkrow.expressions.bounds import INT64, Interval, interval, stored_interval
 from checkrow.expressions.nodes import Node, columns_of, walk
-from checkrow.operators.batch import Batch, frozen
+from checkrow.operators.batch import Batch
 from checkrow.operators.column import Column
 from checkrow_kernels.text import Text
 

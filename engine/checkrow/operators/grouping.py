@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from checkrow.buffers import empty
 from checkrow.compile.cache import DriverCache
 from checkrow.errors import ArithmeticRangeError
 from checkrow.expressions import types
@@ -85,8 +86,8 @@ class GroupTable:
 
     def _new_words(self, capacity: int) -> list[Array]:
         if self.layout.words > 2:
-            return [np.empty((capacity, self.layout.words), np.int64)]
-        return [np.empty(capacity, np.int64) for _ in range(self.layout.words)]
+            return [empty(capacity * self.layout.words, np.int64).reshape(capacity, self.layout.words)]
+        return [empty(capacity, np.int64) for _ in range(self.layout.words)]
 
     def _new_states(self, state: State, capacity: int) -> tuple[Array, ...]:
         return tuple(np.full(capacity, x, d) for x, d in zip(identity(state), state_dtypes(state), strict=True))
@@ -152,7 +153,7 @@ class GroupTable:
 
     def upsert(self, words: tuple[Array, ...], rows: int) -> Array:
         """Returns the group number of every row (int32), adding groups not seen before."""
-        gids = np.empty(rows, np.int32)
+        gids = empty(rows, np.int32)
         self.groups[1] += rows
         start = 0
         while start < rows:

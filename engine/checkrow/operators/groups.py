@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from checkrow.buffers import empty, filled, frozen
 from checkrow.compile.cache import DriverCache
 from checkrow.compile.driver import DONE, FULL, Driver
 from checkrow.compile.emit import NOT_UTF8
@@ -29,7 +30,7 @@ from checkrow.kernels.group import EXPAND, MAP, REDUCE
 from checkrow.kernels.signature import OUT
 from checkrow.operators.arrow import to_arrow
 from checkrow.operators.bad_rows import BadRowKeeper
-from checkrow.operators.batch import Origin, frozen
+from checkrow.operators.batch import Origin
 from checkrow.operators.column import Column, Columns
 from checkrow.operators.described import described
 from checkrow.operators.drive import KernelFailed, drive, not_utf8
@@ -79,6 +80,7 @@ class GroupCaller:
         self._driver: Driver = fold_driver(grouping.call) if self._folds else group_driver(grouping.call)
         self._out = WrittenColumns(self._spec.returns, wide=not self._folds and OUT in self._spec.arguments)
         self._group_of = np.empty(0, np.int32)
+        self._most = 0
 
     def run(self, parts: Sequence[Columns]) -> Iterator[Columns]:
         """Yields what the kernel makes of a partition's groups, in pieces of bounded size: keys, then its columns.
@@ -100,14 +102,15 @@ class GroupCaller:
     def _group(self, rows: Columns) -> _Groups:
         keys = KeyColumns(self._grouping.keys)
         columns: tuple[Column, ...] = ()
-        gids = np.zeros(rows.rows, np.int32)
         count = 1
-        if self._grouping.keys:
+        if not self._grouping.keys:
+            gids = filled(rows.rows, np.int32, 0)
+        else:
             encoded = keys.encode(rows)
             table = GroupTable(keys.layout([encoded]), (), self._cache)
             gids = table.upsert(pack(table.layout, *encoded), rows.rows)
             columns, count = keys.columns(table.layout, table.key_words()), table.count
-        starts = np.zeros(count + 1, np.int64)
+        starts = filled(count + 1, np.int64, 0)
         group_starts(frozen(gids), starts)
         return _Groups(keys=columns, starts=starts, rows=self._ordered(rows, gids, starts))
 
@@ -128,7 +131,7 @@ class GroupCaller:
             column = rows[self._grouping.column_of(by_name[name])]
             valid = column.valid
             if is_validity:
-                valid = valid if valid is not None else np.ones(rows.rows, np.uint8)
+                valid = valid if valid is not None else filled(rows.rows, np.uint8, 1)
                 out.append(_gathered(valid, groups.rows).view(np.bool_))
                 continue
             if types.is_text(column.dtype):
@@ -170,12 +173,16 @@ class GroupCaller:
     def _drive(self, rows: Columns, groups: _Groups) -> Iterator[Columns]:
         """Yields pieces of output; between two of them stand groups on which the kernel failed."""
         spec, arrays, forbidden = self._spec, self._arrays(rows, groups), self._forbidden(rows, groups)
-        self._make_room(max(groups.largest, spec.max_rows or 0) if self._shape != REDUCE else 1)
+        self._most = max(groups.largest, spec.max_rows or 0) if self._shape != REDUCE else 1
+        self._make_room()
         own = () if self._folds else (spec.max_rows or 0,)
         ends = [*sorted(forbidden), groups.count]
         state = np.zeros(1, np.int64)
         group = 0
         while group < groups.count:
+            if OUT in spec.arguments and not self._folds:
+                # What a kernel leaves unwritten is 0, not what an earlier group left there.
+                self._out.clear()
             given = (
                 frozen(groups.starts), *arrays, *scalar_arguments(self._driver),
                 *own, self._out.rows, state, self._group_of, *self._out.arrays(),
@@ -223,8 +230,8 @@ class GroupCaller:
             values = tuple(Column.nulls(f.dtype, rows) for f in self._spec.returns)
             yield Columns(self._names(), (*keys, *values), rows)
 
-    def _make_room(self, largest: int) -> None:
-        self._out.make_room(max(_CAPACITY, largest))
+    def _make_room(self) -> None:
+        self._out.make_room(max(_CAPACITY, self._most))
         if len(self._group_of) < self._out.rows:
             self._group_of = np.empty(self._out.rows, np.int32)
 
@@ -232,21 +239,20 @@ class GroupCaller:
         self, group: int, last: int, given: tuple[Any, ...], groups: _Groups, state: Array
     ) -> tuple[int, KernelFailed | None]:
         """Runs the driver once; returns the next group and, if the kernel failed on it, how."""
-        if OUT in self._spec.arguments and not self._folds:
-            # What a kernel leaves unwritten is 0, not what an earlier group left there.
-            self._out.clear()
         try:
             group, status, detail = drive(self._cache, self._driver, group, last, given)
         except KernelFailed as failed:
             state[0] = failed.kept
             return failed.row, failed
+        finally:
+            self._out.touch(int(state[0]) + self._most)
         if status == FULL and not state[0]:
             self._out.make_bytes(detail)
         return group, None if status in {DONE, FULL} else self._broken(groups, group, status, detail)
 
     def _flush(self, groups: _Groups, count: int) -> Columns:
         """Returns the rows written so far as columns of their own; the output arrays are used again."""
-        rows = self._group_of[:count].astype(np.int64)
+        rows = self._group_of[:count]
         keys = tuple(k.take(rows) for k in groups.keys)
         return Columns(self._names(), (*keys, *self._out.first(count)), count)
 
@@ -276,7 +282,7 @@ class GroupCaller:
 
 
 def _gathered(values: Array, rows: Array) -> Array:
-    out = np.empty(len(rows), values.dtype)
+    out = empty(len(rows), values.dtype)
     take(frozen(values), frozen(rows), out)
     return out
 

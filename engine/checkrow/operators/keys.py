@@ -13,15 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from checkrow.buffers import converted, empty, filled, frozen
 from checkrow.compile.driver import KeyField
 from checkrow.expressions import types
 from checkrow.expressions.bounds import Interval
 from checkrow.operators.column import Columns
 from checkrow_kernels.hashing import hash_int64, hash_strings
+from checkrow_kernels.packing import pack_nulls, pack_values
 
 Array = NDArray[Any]
 DIRECT_BITS = 16
-_NO_VALID = np.empty(0, np.uint8)
+_NO_VALID = frozen(np.empty(0, np.uint8))
+_WORD = 8
 _FULL = (-(2**63), 2**63 - 1)
 
 
@@ -77,12 +80,14 @@ def layout(keys: tuple[Key, ...], ranges: tuple[Interval | None, ...]) -> KeyLay
 
 
 def key_bits(dtype: str, values: Array) -> Array:
-    """Returns key values as int64 bit patterns: one zero, one NaN; codes and integers as they are."""
+    """Returns key values as int64 bit patterns: one zero, one NaN; codes and integers as they are, not copied."""
     if types.is_float(dtype):
         plain = values.astype(np.float64) + 0.0
         plain[np.isnan(plain)] = np.nan
         return plain.view(np.int64)
-    return values.astype(np.int64) if values.dtype != np.uint64 else values.view(np.int64)
+    if values.itemsize == _WORD:
+        return values.view(np.int64)
+    return converted(values, np.int64)
 
 
 def observed(bits: Array, valid: Array | None) -> Interval | None:
@@ -113,17 +118,19 @@ def widened(plan: KeyLayout, seen: tuple[Interval | None, ...]) -> KeyLayout:
 def pack(plan: KeyLayout, bits: tuple[Array, ...], valid: tuple[Array | None, ...]) -> tuple[Array, ...]:
     """Returns the words (int64 arrays) of keys given as bit patterns."""
     rows = len(bits[0]) if bits else 0
-    words = [np.zeros(rows, np.uint64) for _ in range(plan.words)]
+    words = [filled(rows, np.uint64, 0) for _ in range(plan.words)]
     for number, field in enumerate(plan.fields):
-        ok = valid[field.key]
-        if field.null_flag:
-            part = np.zeros(rows, np.uint64) if ok is None else (ok == 0).astype(np.uint64)
-        else:
-            part = bits[field.key].view(np.uint64) - plan.base[number]
-            if ok is not None:
-                part = np.where(ok != 0, part, np.uint64(0))
-        words[field.word] |= part << plan.shift[number]
+        ok, shift, out = valid[field.key], plan.shift[number], words[field.word]
+        if not field.null_flag:
+            pack_values(frozen(bits[field.key]), *_there(ok), plan.base[number], shift, out)
+        elif ok is not None:
+            pack_nulls(frozen(ok), shift, out)
     return tuple(w.view(np.int64) for w in words)
+
+
+def _there(valid: Array | None) -> tuple[Array, bool]:
+    """Returns a validity as kernels take it: an array, and whether it counts."""
+    return (_NO_VALID, False) if valid is None else (frozen(valid), True)
 
 
 def unpack(plan: KeyLayout, words: tuple[Array, ...]) -> tuple[tuple[Array, ...], tuple[Array | None, ...]]:
@@ -156,11 +163,13 @@ def hash_keys(columns: Columns, keys: int) -> Array:
 
     Text is hashed by its bytes, numbers by their 64-bit pattern, null by a mark of its own.
     """
-    out = np.zeros(columns.rows, np.uint64)
+    if not keys:
+        return filled(columns.rows, np.uint64, 0)
+    out = empty(columns.rows, np.uint64)
     for number, column in enumerate(columns.columns[:keys]):
-        valid, has_valid = (_NO_VALID, False) if column.valid is None else (column.valid, True)
+        there = _there(column.valid)
         if column.offsets is not None:
-            hash_strings(column.offsets, column.values, valid, has_valid, out, number == 0)
+            hash_strings(frozen(column.offsets), frozen(column.values), *there, out, number == 0)
         else:
-            hash_int64(key_bits(column.dtype, column.values), valid, has_valid, out, number == 0)
+            hash_int64(frozen(key_bits(column.dtype, column.values)), *there, out, number == 0)
     return out

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from checkrow.buffers import empty, filled, frozen
 from checkrow.expressions import types
-from checkrow.operators.batch import frozen
 from checkrow.operators.column import Column
 from checkrow.operators.strings import StringTable
 from checkrow_kernels.sort import (
@@ -53,18 +53,18 @@ def rows_in_order(words: Sequence[Array], gids: Array, starts: Array) -> Array:
         Where each group begins once rows stand by group.
     """
     rows = len(gids)
+    if len(words) == 1:
+        return _by_word(words[0], gids, starts)
     order = np.arange(rows)
     if not words:
-        return _sorted(np.zeros(rows, np.uint64), order, gids, starts)
-    if len(words) == 1:
-        return _by_word(words[0], order, gids, starts)
+        return _sorted(filled(rows, np.uint64, 0), order, gids, starts)
     # Least significant word first; every pass is stable.
     for word in words[:0:-1]:
-        order = _sorted(word, order, np.zeros(rows, np.int32), np.array([0, rows], np.int64))
+        order = _sorted(word, order, filled(rows, np.int32, 0), np.array([0, rows], np.int64))
     return _sorted(words[0], order, gids, starts)
 
 
-def _by_word(words: Array, order: Array, gids: Array, starts: Array) -> Array:
+def _by_word(words: Array, gids: Array, starts: Array) -> Array:
     """Returns the rows by group and word: group by group where few are out of order, else all rows at once."""
     rows, row_bits = len(words), max(1, len(words) - 1).bit_length()
     low = words.min() if rows else np.uint64(0)
@@ -72,20 +72,22 @@ def _by_word(words: Array, order: Array, gids: Array, starts: Array) -> Array:
     few = rows // _FEW
     groups = len(starts) - 1
     if bits + row_bits > 64 or out_of_order(frozen(words), frozen(gids), np.zeros(groups, np.uint64), few) <= few:
-        return _sorted(words, order, gids, starts)
-    keys, spare, out = np.empty(rows, np.uint64), np.empty(rows, np.uint64), np.empty(rows, np.int64)
+        return _sorted(words, np.arange(rows), gids, starts)
+    keys, spare = empty(rows, np.uint64), empty(rows, np.uint64)
     pack_rows(frozen(words), low, row_bits, keys)
-    keys = spare if sort_packed(keys, spare, row_bits, bits) else keys
+    if sort_packed(keys, spare, row_bits, bits):
+        keys, spare = spare, keys
+    out = spare.view(np.int64)
     group_packed(frozen(keys), row_bits, frozen(gids), starts[:-1].copy(), out)
     return out
 
 
 def _sorted(words: Array, order: Array, gids: Array, starts: Array) -> Array:
     """Returns the rows of `order` by group and, within a group, stably by word."""
-    out_words, out_rows = np.empty(len(order), np.uint64), np.empty(len(order), np.int64)
+    out_words, out_rows = empty(len(order), np.uint64), empty(len(order), np.int64)
     group_rows(frozen(gids), frozen(words), frozen(order), starts[:-1].copy(), out_words, out_rows)
     largest = int(np.diff(starts).max()) if len(starts) > 1 else 0
-    sort_groups(out_words, out_rows, frozen(starts), np.empty(largest, np.uint64), np.empty(largest, np.int64))
+    sort_groups(out_words, out_rows, frozen(starts), empty(largest, np.uint64), empty(largest, np.int64))
     return out_rows
 
 
@@ -114,7 +116,7 @@ def _values(column: Column) -> list[Array]:
     if types.is_wide(column.dtype):
         low, high = column.values[::2], column.values[1::2]
         return [high.astype(np.uint64) ^ _SIGN, low.astype(np.uint64)]
-    out = np.empty(len(column.values), np.uint64)
+    out = empty(len(column.values), np.uint64)
     values = frozen(column.values)
     if values.dtype.kind == "f":
         sortable_floats(values, out)

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from checkrow.buffers import empty
 from checkrow.compile.cache import DriverCache
 from checkrow.compile.driver import FULL, Driver, needs_mask, row_driver
 from checkrow.compile.fusible import fusible
@@ -117,11 +118,11 @@ class _Outputs:
 
     def __init__(self, nodes: tuple[Node, ...], rows: int, *, masked: bool) -> None:
         self._nodes = nodes
-        self._rows = np.empty(rows, np.int64)
+        self._rows = empty(rows, np.int64)
         self._written = np.zeros(1, np.int64)
         self._values = [_values(n, rows) for n in nodes]
-        self._bytes = {j: np.empty(_TEXT_BYTES * rows, np.uint8) for j, n in enumerate(nodes) if types.is_text(n.dtype)}
-        self._valid: list[Array] | None = [np.empty(rows, np.uint8) for _ in nodes] if masked else None
+        self._bytes = {j: empty(_TEXT_BYTES * rows, np.uint8) for j, n in enumerate(nodes) if types.is_text(n.dtype)}
+        self._valid: list[Array] | None = [empty(rows, np.uint8) for _ in nodes] if masked else None
 
     def add_validity(self) -> None:
         """Makes room for nulls; what is written so far is none."""
@@ -157,7 +158,7 @@ class _Outputs:
 
 def _values(node: Node, rows: int) -> Array:
     """Returns the array a driver writes an output to: its values, or the offsets of texts."""
-    return np.zeros(rows + 1, np.int64) if types.is_text(node.dtype) else np.empty(rows, types.numpy_dtype(node.dtype))
+    return np.zeros(rows + 1, np.int64) if types.is_text(node.dtype) else empty(rows, types.numpy_dtype(node.dtype))
 
 
 def drive_rows(

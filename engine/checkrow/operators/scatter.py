@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from checkrow.buffers import empty, frozen
 from checkrow.expressions import types
-from checkrow.operators.batch import frozen
 from checkrow.operators.column import Column, Columns
 from checkrow.operators.exchange import MemoryExchange
 from checkrow.operators.keys import hash_keys
@@ -47,7 +47,7 @@ class Scatter:
         """Adds rows; text must be spelled out (see `Column.spelled`). Nothing is copied yet."""
         self._batches.append(columns)
         if self._bits:
-            ids = np.empty(columns.rows, np.int32)
+            ids = empty(columns.rows, np.int32)
             partition_of(hash_keys(columns, self._keys), self._bits, ids)
             count_partitions(ids, self._counts)
             self._ids.append(ids)
@@ -72,7 +72,7 @@ class Scatter:
         first = 0
         for number, batch in enumerate(self._batches):
             if self._bits:
-                at = np.empty(batch.rows, np.int64)
+                at = empty(batch.rows, np.int64)
                 positions(self._ids[number], cursor, at)
             else:
                 at = np.arange(first, first + batch.rows)

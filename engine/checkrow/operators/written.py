@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from checkrow.buffers import converted
 from checkrow.expressions import types
 from checkrow.expressions.types import Field
 from checkrow.kernels.outputs import workspace_dtype
 from checkrow.operators.column import Column
 
 Array = NDArray[Any]
+_MOST_CLEARED = 1 << 18
+"""Rows up to which arrays are cleared; beyond, new ones are made, whose pages cost nothing until they are used."""
 _TEXT_BYTES = 8
 """Bytes per row of text that a kernel writes, at first."""
 
@@ -39,12 +42,13 @@ class WrittenColumns:
         self._fields = fields
         self._wide = wide
         self._columns: list[list[Array]] = []
+        self._touched = 0
         self.rows = 0
 
     def make_room(self, rows: int) -> None:
         """Makes room for so many rows, if there is less; what was written is lost."""
         if self.rows < rows:
-            self.rows = rows
+            self.rows, self._touched = rows, 0
             self._columns = [self._arrays(f.dtype, rows) for f in self._fields]
 
     def make_bytes(self, column: int) -> None:
@@ -53,10 +57,18 @@ class WrittenColumns:
         self._columns[column] = [offsets, np.empty(2 * len(data) + 1, np.uint8), *kept]
 
     def clear(self) -> None:
-        """Makes every value that a kernel can see, or leave unwritten, 0 or the empty text."""
+        """Makes every value that a kernel can see, or leave unwritten, 0 or the empty text; arrays may be new ones."""
+        touched, self._touched = self._touched, 0
+        if touched > _MOST_CLEARED:
+            self._columns = [self._arrays(f.dtype, self.rows) for f in self._fields]
+            return
         for arrays in self._columns:
             for seen in arrays if len(arrays) == 1 else arrays[2:]:
-                seen[:] = 0
+                seen[:touched] = 0
+
+    def touch(self, rows: int) -> None:
+        """Notes that no more than the first rows may have been written to since the last `clear`."""
+        self._touched = max(self._touched, min(rows, self.rows))
 
     def arrays(self) -> list[Array]:
         """Returns what a driver is given."""
@@ -71,7 +83,7 @@ class WrittenColumns:
             return [np.zeros(rows + 1, np.int64), np.empty(_TEXT_BYTES * rows, np.uint8),
                     np.zeros(rows, np.int64), np.zeros(rows, np.int64)]  # fmt: skip
         declared = np.bool_ if dtype == "bool" else types.numpy_dtype(dtype)
-        return [np.empty(rows, workspace_dtype(dtype) if self._wide else declared)]
+        return [np.zeros(rows, workspace_dtype(dtype) if self._wide else declared)]
 
 
 def _copied(dtype: str, arrays: list[Array], rows: int) -> Column:
@@ -79,4 +91,4 @@ def _copied(dtype: str, arrays: list[Array], rows: int) -> Column:
         offsets = arrays[0][: rows + 1].copy()
         return Column(dtype, arrays[1][: offsets[-1]].copy(), None, offsets)
     values = arrays[0][:rows]
-    return Column(dtype, values.view(np.uint8).copy() if dtype == "bool" else values.astype(types.numpy_dtype(dtype)))
+    return Column(dtype, converted(values.view(np.uint8) if dtype == "bool" else values, types.numpy_dtype(dtype)))

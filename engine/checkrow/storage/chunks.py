@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from checkrow.buffers import empty
 from checkrow.errors import CorruptInput
 from checkrow_kernels import page_state as pages
 from checkrow_kernels.page_fixed import read_fixed
@@ -145,7 +146,7 @@ class Buffers:
         """Returns an array with room for so many bytes and PADDING, of whole words; what stood in it is lost."""
         held = self._held.get(use)
         if held is None or len(held) < size_bytes + PADDING:
-            held = self._held[use] = _room(PADDING * (2 + size_bytes * 5 // 4 // PADDING))
+            held = self._held[use] = empty(PADDING * (2 + size_bytes * 5 // 4 // PADDING), np.uint8)
         return held
 
 
@@ -233,12 +234,12 @@ class ChunkReader:
         CorruptInput
             If a page is damaged.
         """
-        valid = _room(rows) if self._layout.optional else _NOTHING
+        valid = empty(rows, np.uint8) if self._layout.optional else _NOTHING
         if self._form == pages.TEXTS:
             return self._texts(rows, valid)
         is_code = self._form == pages.CODES
         dtype = _CODE if is_code else self._layout.dtype
-        out = _room(rows * max(4, dtype.itemsize))
+        out = empty(rows * max(4, dtype.itemsize), np.uint8)
         nulls = self._check(
             read_fixed(
                 self._bytes, self._directory, self._page, self._dictionary, self._codes, self._state, out, valid, 0,
@@ -250,7 +251,7 @@ class ChunkReader:
 
     def _texts(self, rows: int, valid: Array) -> Decoded:
         offsets = np.zeros(rows + 1, np.int64)
-        data = _room(estimate_text_bytes(self._directory, self._state, rows) + PADDING)
+        data = empty(estimate_text_bytes(self._directory, self._state, rows) + PADDING, np.uint8)
         row = nulls = 0
         while True:
             status = read_texts(
@@ -262,7 +263,7 @@ class ChunkReader:
                 self._check(status)
                 return Decoded(values=data[: offsets[-1]], valid=valid if nulls else None, offsets=offsets)
             row = int(self._state[pages.NEXT_ROW])
-            larger = _room(2 * len(data) + len(self._page))
+            larger = empty(2 * len(data) + len(self._page), np.uint8)
             larger[: offsets[row]] = data[: offsets[row]]
             data = larger
 
@@ -276,8 +277,3 @@ class ChunkReader:
 
 _CODE = np.dtype(np.int32)
 _NOTHING = np.empty(0, np.uint8)
-
-
-def _room(size_bytes: int) -> Array:
-    """Returns bytes from Arrow's pool, which keeps pages that were used before: fresh ones cost as much as decoding."""
-    return np.frombuffer(pa.allocate_buffer(size_bytes), np.uint8) if size_bytes else np.empty(0, np.uint8)

@@ -298,7 +298,7 @@ class ParquetWriter:
     """Writes batches to one local file, in row groups of at least 524,288 rows, zstd by default.
 
     Every file carries the dataset's uuid in its footer, so that it is recognised when it is found without its control
-    root. Whole numbers are written plainly or as differences, whichever is smaller for the first rows of the file.
+    root. Numbers are written as `codings` says for the first rows of the file.
     """
 
     ROW_GROUP_ROWS = 1 << 19
@@ -328,10 +328,8 @@ class ParquetWriter:
         table = pa.Table.from_batches([b.cast(self._schema) for b in self._pending], self._schema).combine_chunks()
         self._pending, self._pending_rows = [], 0
         if self._writer is None:
-            encodings = dict.fromkeys(smaller_as_differences(table, self._options), "DELTA_BINARY_PACKED")
-            self._writer = pq.ParquetWriter(
-                self._path, self._schema, column_encoding=encodings or None, **self._options
-            )  # fmt: skip
+            chosen = codings(table, self._options)
+            self._writer = pq.ParquetWriter(self._path, self._schema, **{**self._options, **chosen})
         if table.num_rows:
             self._writer.write_table(table, row_group_size=table.num_rows)
 
@@ -344,22 +342,52 @@ class ParquetWriter:
 
 
 SAMPLE_ROWS = 2_048
+DIFFERENCES = "DELTA_BINARY_PACKED"
+_WORTH = 1.125
+"""How much larger a column may be without compression, which takes longer than all else about it."""
 
 
-def smaller_as_differences(table: pa.Table, options: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns the columns of whole numbers that differences of neighbours (DELTA_BINARY_PACKED) make smaller.
+def codings(table: pa.Table, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns how a writer of a table is to encode and compress numbers, beside its other options.
 
-    Both encodings of the first rows are written to memory, with the options of the file, and compared.
+    A number stands as it is or, if it is whole, as its difference from the one before (DELTA_BINARY_PACKED); compressed
+    only where that makes the column an eighth smaller. The first rows are written to memory in all these forms and
+    their sizes compared, so that the choice depends on the rows alone.
     """
-    names = [f.name for f in table.schema if _is_whole(f.type)]
-    if not names or table.num_rows < SAMPLE_ROWS:
-        return ()
-    sample = table.select(names).slice(0, SAMPLE_ROWS)
-    plain, packed = (
-        _sizes(sample, {**options, "use_dictionary": False, "store_schema": False, "column_encoding": encodings})
-        for encodings in (None, dict.fromkeys(names, "DELTA_BINARY_PACKED"))
-    )
-    return tuple(n for n, a, b in zip(names, plain, packed, strict=True) if b < a)
+    whole = [f.name for f in table.schema if _is_whole(f.type)]
+    numbers = [f.name for f in table.schema if f.name in whole or pa.types.is_floating(f.type)]
+    if not numbers or table.num_rows < SAMPLE_ROWS:
+        return {}
+    sample, differences = table.slice(0, SAMPLE_ROWS), {"column_encoding": dict.fromkeys(whole, DIFFERENCES)}
+    shared = {**options, "use_dictionary": False, "store_schema": False}
+    alone = {**shared, "compression": "none", "compression_level": None}
+    forms = {
+        (False, False): _sizes(sample.select(numbers), alone),
+        (True, False): _sizes(sample.select(whole), {**alone, **differences}),
+        (True, True): _sizes(sample.select(whole), {**shared, **differences}),
+        (False, True): _sizes(sample.select(numbers), shared),
+    }
+    chosen = {n: _smallest({form: sizes[n] for form, sizes in forms.items() if n in sizes}) for n in numbers}
+    encodings = {n: DIFFERENCES for n, (is_difference, _) in chosen.items() if is_difference}
+    bare = {n for n, (_, is_compressed) in chosen.items() if not is_compressed}
+    return {"column_encoding": encodings or None, **(_codecs(table.schema, bare, options) if bare else {})}
+
+
+def _smallest(sizes: Mapping[tuple[bool, bool], int]) -> tuple[bool, bool]:
+    """Returns the smallest form (is difference, is compressed), or one without compression that is hardly larger."""
+    smallest = min(sizes, key=lambda form: sizes[form])
+    bare = (form for form in sizes if not form[1] and sizes[form] <= _WORTH * sizes[smallest])
+    return next(bare, smallest)
+
+
+def _codecs(schema: pa.Schema, bare: set[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns how every column is compressed when some are not."""
+    codec, level = options["compression"], options["compression_level"]
+    compressed = [name for name in schema.names if name not in bare]
+    return {
+        "compression": {**dict.fromkeys(compressed, codec), **dict.fromkeys(bare, "none")},
+        "compression_level": None if level is None else dict.fromkeys(compressed, level),
+    }
 
 
 def _is_whole(kind: pa.DataType) -> bool:
@@ -367,12 +395,12 @@ def _is_whole(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_temporal(kind))
 
 
-def _sizes(table: pa.Table, options: Mapping[str, Any]) -> list[int]:
-    """Returns the compressed size of each column of a table."""
+def _sizes(table: pa.Table, options: Mapping[str, Any]) -> dict[str, int]:
+    """Returns the size of each column of a table as it is written."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, **options)
     group = pq.read_metadata(pa.BufferReader(sink.getvalue())).row_group(0)
-    return [group.column(j).total_compressed_size for j in range(table.num_columns)]
+    return {name: group.column(j).total_compressed_size for j, name in enumerate(table.column_names)}
 
 
 def read_columns(opened: Opened, name: str, row_group: int, columns: list[str]) -> pa.Table:
