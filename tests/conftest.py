@@ -45,6 +45,12 @@ def memory_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("checkrow.buffers.SMALLEST_BYTES", 256)
 
 
+@pytest.fixture(autouse=True)
+def narrow_exchanges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets whole numbers travel narrow in small exchanges too."""
+    monkeypatch.setattr("checkrow.operators.scatter.NARROW_ROWS", 0)
+
+
 @pytest.fixture
 def fused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes every plan use the compiled tier, however small its input."""

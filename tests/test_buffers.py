@@ -114,6 +114,17 @@ def test_what_is_released_goes_back_to_the_system() -> None:
     assert pool.kept_bytes >= 8 * ROWS
 
 
+def test_memory_waits_a_while_for_another_run() -> None:
+    pool, released = BufferPool(), threading.Event()
+    array = pool.empty(ROWS, np.int64)
+    del array
+    pool.release_later(3600.0)
+    pool.release = released.set  # type: ignore[method-assign]
+    pool.release_later(0.0)
+    assert released.wait(10.0)
+    assert pool.kept_bytes >= 8 * ROWS  # the first was called off
+
+
 @pytest.mark.parametrize("rows", [0, 1, ROWS - 1, ROWS, 3 * ROWS])
 def test_filled_and_converted(rows: int) -> None:
     ones = buffers.filled(rows, np.uint8, 1)

@@ -22,6 +22,8 @@ SMALLEST_BYTES = 512 << 10
 """Smaller arrays are left to NumPy."""
 MOST_KEPT_BYTES = 256 << 20
 """Memory that waits; what comes on top goes back to the system."""
+_IDLE_S = 10.0
+"""How long memory waits for another run."""
 _HUGE_BYTES = 4 << 20
 """From this size on the system is asked for huge pages."""
 
@@ -38,6 +40,7 @@ class BufferPool:
         self._kept_bytes = 0
         self._lent: dict[int, tuple[weakref.ref[Array], mmap.mmap, int]] = {}
         self._releases = 0
+        self._timer: threading.Timer | None = None
         # An array may end within any statement of the thread that holds the lock: in a garbage collection.
         self._lock = threading.RLock()
 
@@ -89,6 +92,15 @@ class BufferPool:
             self._kept.clear()
             self._kept_bytes = 0
 
+    def release_later(self, seconds: float) -> None:
+        """Gives memory back after some seconds, unless this is called again before."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = threading.Timer(seconds, self.release)
+            self._timer.daemon = True
+            self._timer.start()
+
 
 def _rounded(size_bytes: int) -> int:
     """Returns the size of the memory for an array, at most a quarter larger."""
@@ -108,9 +120,9 @@ POOL = BufferPool()
 """The pool of this process."""
 
 
-def release() -> None:
-    """Gives back what the process's pool keeps: a run is over."""
-    POOL.release()
+def run_over() -> None:
+    """Gives back what the process's pool keeps if no other run soon follows."""
+    POOL.release_later(_IDLE_S)
 
 
 def empty(count: int, dtype: DTypeLike) -> Array:

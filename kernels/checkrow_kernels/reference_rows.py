@@ -33,6 +33,16 @@ def place(values: Array, at: Array, out: Array) -> None:
     out[at] = values
 
 
+def place_above(values: Array, at: Array, base: int, out: Array) -> None:
+    """Computes in Python's integers."""
+    out[at] = [v - base for v in values.tolist()]
+
+
+def widen_above(values: Array, base: int, out: Array) -> None:
+    """Computes in Python's integers."""
+    out[:] = [v + base for v in values.tolist()]
+
+
 def place_pairs(words: Array, at: Array, out: Array) -> None:
     """Scatters two-word values."""
     out.reshape(-1, 2)[at] = words.reshape(-1, 2)
@@ -94,9 +104,9 @@ def out_of_order(words: Array, gids: Array, last: Array, most: int) -> int:
     return found
 
 
-def pack_rows(words: Array, low: Any, row_bits: int, out: Array) -> None:
+def pack_rows(words: Array, low: Any, row_bits: int) -> None:
     """Computes in Python's integers."""
-    out[:] = [(w - int(low) << row_bits) + i for i, w in enumerate(words.tolist())]
+    words[:] = [(w - int(low) << row_bits) + i for i, w in enumerate(words.tolist())]
 
 
 def sort_packed(keys: Array, spare: Array, low_bit: int, bits: int) -> int:

@@ -41,6 +41,9 @@ def _unsorted(rng: np.random.Generator, rows: int) -> Arguments:
     return words, rng.permutation(rows), starts, np.zeros(rows, np.uint64), np.zeros(rows, np.int64)
 
 
+_NARROW = ("u1", "u2", "u4")
+
+
 ROWS = (
     KernelInfo(
         name="partition_of", function=scatter.partition_of, reference=reference.partition_of, cost="O(rows)",
@@ -94,6 +97,18 @@ ROWS = (
         name="place", function=scatter.place, reference=reference.place, cost="O(rows)",
         dtypes=COLUMNS, typed=(0, 2),
         example=lambda r, n: (ints(r, n), r.permutation(n), np.empty(n, np.int64)),
+    ),
+    KernelInfo(
+        name="place_above", function=scatter.place_above, reference=reference.place_above, cost="O(rows)",
+        dtypes=_NARROW, typed=(3,),
+        example=lambda r, n: (
+            r.integers(-(2**63), -(2**63) + 255, n), r.permutation(n), -(2**63), np.empty(n, np.uint64),
+        ),
+    ),
+    KernelInfo(
+        name="widen_above", function=scatter.widen_above, reference=reference.widen_above, cost="O(rows)",
+        dtypes=_NARROW, typed=(0,),
+        example=lambda r, n: (r.integers(0, 255, n), 2**63 - 256, np.empty(n, np.int64)),
     ),
     KernelInfo(
         name="place_pairs", function=scatter.place_pairs, reference=reference.place_pairs, cost="O(rows)",
@@ -150,7 +165,7 @@ ROWS = (
     KernelInfo(
         name="pack_rows", function=sort.pack_rows, reference=reference.pack_rows, cost="O(rows)",
         example=lambda r, n: (
-            r.integers(7, 2**40, n).astype(np.uint64), np.uint64(7), 17, np.empty(n, np.uint64),
+            r.integers(7, 2**40, n).astype(np.uint64), np.uint64(7), 17,
         ),
     ),
     KernelInfo(

@@ -53,6 +53,20 @@ def place(values: Array, at: Array, out: Array) -> None:
 
 
 @kernel
+def place_above(values: Array, at: Array, base: int, out: Array) -> None:
+    """As `place`, of int64 to a narrower unsigned type: what they are above `base`."""
+    for i in range(len(at)):
+        out[np.uint64(at[i])] = values[i] - base
+
+
+@kernel
+def widen_above(values: Array, base: int, out: Array) -> None:
+    """Undoes `place_above` in order: writes int64."""
+    for i in range(len(values)):
+        out[i] = np.int64(values[i]) + base
+
+
+@kernel
 def place_pairs(words: Array, at: Array, out: Array) -> None:
     """As `place` for two-word values."""
     for i in range(len(at)):

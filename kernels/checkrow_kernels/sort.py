@@ -155,10 +155,10 @@ def out_of_order(words: Array, gids: Array, last: Array, most: int) -> int:
 
 
 @kernel
-def pack_rows(words: Array, low: Any, row_bits: int, out: Array) -> None:
-    """Writes words less their smallest, with the number of the row in the low bits."""
+def pack_rows(words: Array, low: Any, row_bits: int) -> None:
+    """Replaces words by what they are above the smallest, with the number of the row in the low bits."""
     for i in range(len(words)):
-        out[i] = (words[i] - low) << np.uint64(row_bits) | np.uint64(i)
+        words[i] = (words[i] - low) << np.uint64(row_bits) | np.uint64(i)
 
 
 @kernel
@@ -177,7 +177,9 @@ def sort_packed(keys: Array, spare: Array, low_bit: int, bits: int) -> int:
     As few passes as possible, and all of about as many bits. There are fewer than 2**32 keys.
     """
     passes = (bits + MOST_DIGIT_BITS - 1) // MOST_DIGIT_BITS
-    digit_bits = (bits + passes - 1) // max(1, passes)
+    if passes == 0:
+        return 0
+    digit_bits = (bits + passes - 1) // passes
     counts = np.empty(1 << digit_bits, np.uint32)
     mask = np.uint64((1 << digit_bits) - 1)
     for p in range(passes):

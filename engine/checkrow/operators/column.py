@@ -2,7 +2,7 @@
 
 Invariant: `values` is C-contiguous; bool is uint8; decimals of at most 18 digits are unscaled int64, wider ones two
 words per value (low, high); text is codes into a string table, or bytes with int64 offsets; `valid` is None (no nulls)
-or one byte per row.
+or one byte per row. Only in an exchange, int64 may stand in a narrower type, as what it is above `base`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from checkrow.buffers import empty
+from checkrow.buffers import empty, frozen
 from checkrow.expressions import types
 from checkrow.operators.strings import StringTable
+from checkrow_kernels.scatter import widen_above
 from checkrow_kernels.take import take, take_bytes, take_lengths, take_pairs
 
 Array = NDArray[Any]
@@ -31,6 +32,7 @@ class Column:
     valid: Array | None = None
     offsets: Array | None = None
     table: StringTable | None = None
+    base: int | None = None
 
     def __len__(self) -> int:
         """Returns the number of rows."""
@@ -89,6 +91,21 @@ class Column:
         data = np.append(data, np.frombuffer(fill, np.uint8)) if fill else data
         return np.where(there, starts, end), np.where(there, stops, end + len(fill)), data
 
+    def widened(self) -> Column:
+        """Returns the column in its own type."""
+        if self.base is None:
+            return self
+        values = empty(len(self.values), np.int64)
+        self.widen_into(values)
+        return Column(self.dtype, values, self.valid)
+
+    def widen_into(self, out: Array) -> None:
+        """Writes the values to an array of the column's own type."""
+        if self.base is None:
+            out[:] = self.values
+        else:
+            widen_above(frozen(self.values), self.base, out)
+
     def spelled(self) -> Column:
         """Returns text as bytes; a code means nothing outside its task."""
         if self.table is None:
@@ -109,14 +126,22 @@ class Columns:
         """Returns the rows at some row numbers (int64)."""
         return Columns(self.names, tuple(c.take(rows) for c in self.columns), len(rows))
 
+    def only(self, names: tuple[str, ...]) -> Columns:
+        """Returns the rows with some of the columns."""
+        return Columns(names, tuple(self[n] for n in names), self.rows)
+
     @staticmethod
     def concat(parts: Sequence[Columns]) -> Columns:
-        """Returns the rows of all parts, one part after the other; text must be spelled out."""
+        """Returns the rows of all parts, one part after the other, widened; text must be spelled out."""
         if len(parts) == 1:
-            return parts[0]
+            return parts[0].widened()
         rows = sum(p.rows for p in parts)
         columns = tuple(_joined([p.columns[j] for p in parts], rows) for j in range(len(parts[0].columns)))
         return Columns(parts[0].names, columns, rows)
+
+    def widened(self) -> Columns:
+        """Returns the rows with every column in its own type."""
+        return Columns(self.names, tuple(c.widened() for c in self.columns), self.rows)
 
     @property
     def size_bytes(self) -> int:
@@ -132,9 +157,9 @@ def _joined(parts: list[Column], rows: int) -> Column:
     valid = None
     if any(p.valid is not None for p in parts):
         valid = _strung([p.valid if p.valid is not None else np.ones(len(p), np.uint8) for p in parts])
-    values = _strung([p.values for p in parts])
     if parts[0].offsets is None:
-        return Column(parts[0].dtype, values, valid)
+        return Column(parts[0].dtype, _widened(parts), valid)
+    values = _strung([p.values for p in parts])
     offsets = empty(rows + 1, np.int64)
     offsets[0] = 0
     at, base = 1, 0
@@ -143,6 +168,17 @@ def _joined(parts: list[Column], rows: int) -> Column:
             offsets[at : at + len(part)] = part.offsets[1:] + base
             at, base = at + len(part), base + len(part.values)
     return Column(parts[0].dtype, values, valid, offsets)
+
+
+def _widened(parts: list[Column]) -> Array:
+    """Returns the values of columns of one type one after the other, in that type."""
+    if all(p.base is None for p in parts):
+        return _strung([p.values for p in parts])
+    out, at = empty(sum(len(p.values) for p in parts), np.int64), 0
+    for part in parts:
+        part.widen_into(out[at : at + len(part.values)])
+        at += len(part.values)
+    return out
 
 
 def _strung(parts: list[Array]) -> Array:

@@ -49,7 +49,7 @@ class ExchangeOutput(Protocol):
         """Bytes per partition, equal for all forms of the same rows."""
 
     def partition(self, number: int) -> Columns:
-        """Returns the rows of one partition."""
+        """Returns the rows of one partition; columns may be narrow (see `Column.widened`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +96,19 @@ def _slice(column: Column, start: int, stop: int) -> Column:
         offsets = column.offsets[start : stop + 1]
         return Column(column.dtype, column.values[offsets[0] : offsets[-1]], valid, offsets - offsets[0])
     width = 2 if types.is_wide(column.dtype) else 1
-    return Column(column.dtype, column.values[width * start : width * stop], valid)
+    return Column(column.dtype, column.values[width * start : width * stop], valid, base=column.base)
 
 
 # -- the durable form -----------------------------------------------------------------------------------------------
 
 
-class _ColumnHeader(msgspec.Struct, frozen=True):
+class _ColumnHeader(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     dtype: str
     text: bool
     nullable: bool
+    stored: str = ""  # the narrower type of values that stand above `base`
+    base: int = 0
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -126,7 +128,14 @@ def write_exchange(path: Path, output: MemoryExchange) -> int:
     columns = output.columns
     partitions = len(output.starts) - 1
     headers = tuple(
-        _ColumnHeader(n, c.dtype, c.offsets is not None, c.valid is not None)
+        _ColumnHeader(
+            n,
+            c.dtype,
+            c.offsets is not None,
+            c.valid is not None,
+            "" if c.base is None else c.values.dtype.name,
+            c.base or 0,
+        )
         for n, c in zip(columns.names, columns.columns, strict=True)
     )
     header = msgspec.json.encode(_Header(headers, partitions))
@@ -268,10 +277,10 @@ def _unpack_segment(header: _Header, plain: bytes, rows: int) -> Columns:
 
     columns = []
     for c in header.columns:
-        values = next_buffer(types.numpy_dtype(c.dtype))
+        values = next_buffer(np.dtype(c.stored) if c.stored else types.numpy_dtype(c.dtype))
         valid = next_buffer(np.dtype("u1")) if c.nullable else None
         offsets = next_buffer(np.dtype("i8")) if c.text else None
-        columns.append(Column(c.dtype, values, valid, offsets))
+        columns.append(Column(c.dtype, values, valid, offsets, base=c.base if c.stored else None))
     return Columns(names, tuple(columns), rows)
 
 

@@ -94,12 +94,16 @@ class GroupCaller:
         if not filled:
             return
         rows = Columns.concat(filled)
-        groups = self._group(rows)
+        gids, keys, starts = self._numbered(rows)
+        rows = rows.only(self._read_again(rows.names))
+        groups = _Groups(keys=keys, starts=starts, rows=self._ordered(rows, gids, starts))
+        del gids
         yield from self._drive(rows, groups)
 
     # -- groups -------------------------------------------------------------------------------------------------------
 
-    def _group(self, rows: Columns) -> _Groups:
+    def _numbered(self, rows: Columns) -> tuple[Array, tuple[Column, ...], Array]:
+        """Returns the group of every row (int32), the keys of the groups, and where each begins."""
         keys = KeyColumns(self._grouping.keys)
         columns: tuple[Column, ...] = ()
         count = 1
@@ -112,7 +116,14 @@ class GroupCaller:
             columns, count = keys.columns(table.layout, table.key_words()), table.count
         starts = filled(count + 1, np.int64, 0)
         group_starts(frozen(gids), starts)
-        return _Groups(keys=columns, starts=starts, rows=self._ordered(rows, gids, starts))
+        return gids, columns, starts
+
+    def _read_again(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Returns the columns that are needed once groups have their numbers; keys need memory like any other."""
+        if self._keeper.keeps:
+            return names
+        used = {self._grouping.column_of(n) for n in self._spec_nodes()}
+        return tuple(n for n in names if n in used)
 
     def _ordered(self, rows: Columns, gids: Array, starts: Array) -> Array:
         """Returns row numbers by group, ordered within each."""

@@ -47,7 +47,8 @@ def rows_in_order(words: Sequence[Array], gids: Array, starts: Array) -> Array:
     Parameters
     ----------
     words : sequence of ndarray, shape (rows,), uint64
-        Most significant first (see `order_words`); without any, rows of a group stay as they are.
+        Most significant first (see `order_words`); without any, rows of a group stay as they are. Their content is
+        lost.
     gids : ndarray, shape (rows,), int32
     starts : ndarray, shape (groups + 1,), int64
         Where each group begins once rows stand by group.
@@ -73,8 +74,8 @@ def _by_word(words: Array, gids: Array, starts: Array) -> Array:
     groups = len(starts) - 1
     if bits + row_bits > 64 or out_of_order(frozen(words), frozen(gids), np.zeros(groups, np.uint64), few) <= few:
         return _sorted(words, np.arange(rows), gids, starts)
-    keys, spare = empty(rows, np.uint64), empty(rows, np.uint64)
-    pack_rows(frozen(words), low, row_bits, keys)
+    keys, spare = words, empty(rows, np.uint64)
+    pack_rows(keys, low, row_bits)
     if sort_packed(keys, spare, row_bits, bits):
         keys, spare = spare, keys
     out = spare.view(np.int64)

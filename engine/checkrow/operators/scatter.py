@@ -9,13 +9,16 @@ from numpy.typing import NDArray
 
 from checkrow.buffers import empty, frozen
 from checkrow.expressions import types
+from checkrow.expressions.bounds import Interval
 from checkrow.operators.column import Column, Columns
 from checkrow.operators.exchange import MemoryExchange
 from checkrow.operators.keys import hash_keys
+from checkrow_kernels.bounds import minmax_int
 from checkrow_kernels.scatter import (
     count_partitions,
     partition_of,
     place,
+    place_above,
     place_bytes,
     place_lengths,
     place_pairs,
@@ -23,6 +26,10 @@ from checkrow_kernels.scatter import (
 )  # fmt: skip
 
 Array = NDArray[Any]
+NARROW_ROWS = 1 << 14
+"""Rows from which on int64 is kept in the narrowest unsigned type that holds what it is above its smallest."""
+_NARROW = ((2**8 - 1, np.uint8), (2**16 - 1, np.uint16), (2**32 - 1, np.uint32))
+_NOTHING = (2**63 - 1, -(2**63))
 
 
 class Scatter:
@@ -41,11 +48,14 @@ class Scatter:
         self._bits = bits
         self._counts = np.zeros(1 << bits, np.int64)
         self._batches: list[Columns] = []
+        self._ranges: list[Interval | None] = []
         self._ids: list[Array] = []
 
     def add(self, columns: Columns) -> None:
         """Adds rows; text must be spelled out (see `Column.spelled`). Nothing is copied yet."""
         self._batches.append(columns)
+        seen = self._ranges or [_NOTHING] * len(columns.columns)
+        self._ranges = [_extended(r, c) for r, c in zip(seen, columns.columns, strict=True)]
         if self._bits:
             ids = empty(columns.rows, np.int32)
             partition_of(hash_keys(columns, self._keys), self._bits, ids)
@@ -61,10 +71,12 @@ class Scatter:
         if not self._bits and len(self._batches) == 1:
             return MemoryExchange(self._batches[0], starts)
         at = self._positions(starts)
+        rows = int(starts[-1])
+        ranges = self._ranges if rows >= NARROW_ROWS else [None] * len(dtypes)
         columns = tuple(
-            _placed(dtype, [b.columns[j] for b in self._batches], at, int(starts[-1])) for j, dtype in enumerate(dtypes)
+            _placed(dtype, [b.columns[j] for b in self._batches], at, rows, ranges[j]) for j, dtype in enumerate(dtypes)
         )
-        return MemoryExchange(Columns(names, columns, int(starts[-1])), starts)
+        return MemoryExchange(Columns(names, columns, rows), starts)
 
     def _positions(self, starts: Array) -> list[Array]:
         cursor = starts[:-1].copy()
@@ -81,7 +93,19 @@ class Scatter:
         return out
 
 
-def _placed(dtype: str, parts: list[Column], at: list[Array], rows: int) -> Column:
+def _extended(seen: Interval | None, column: Column) -> Interval | None:
+    """Returns the range of a column's values so far, None when they do not fit a narrower type."""
+    values = column.values
+    if seen is None or values.dtype != np.int64 or types.is_wide(column.dtype):
+        return None
+    if not len(values):
+        return seen
+    low, high = minmax_int(frozen(values), len(values))
+    low, high = min(seen[0], int(low)), max(seen[1], int(high))
+    return (low, high) if high - low <= _NARROW[-1][0] else None
+
+
+def _placed(dtype: str, parts: list[Column], at: list[Array], rows: int, seen: Interval | None) -> Column:
     """Returns one column with every part's rows at their positions."""
     valid = None
     if any(p.valid is not None for p in parts):
@@ -91,6 +115,11 @@ def _placed(dtype: str, parts: list[Column], at: list[Array], rows: int) -> Colu
                 place(part.valid, where, valid)
     if types.is_text(dtype):
         return _placed_text(dtype, parts, at, rows, valid)
+    if seen is not None:
+        narrow = np.empty(rows, next(kind for most, kind in _NARROW if seen[1] - seen[0] <= most))
+        for part, where in zip(parts, at, strict=True):
+            place_above(frozen(part.values), where, seen[0], narrow)
+        return Column(dtype, narrow, valid, base=seen[0])
     wide = types.is_wide(dtype)
     out = np.empty(2 * rows if wide else rows, types.numpy_dtype(dtype))
     for part, where in zip(parts, at, strict=True):

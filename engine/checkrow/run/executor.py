@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from checkrow.buffers import release
+from checkrow.buffers import run_over
 from checkrow.errors import ConfigError
 from checkrow.operators.exchange import ExchangeOutput
 from checkrow.run.spec import TaskResult, TaskSpec
@@ -129,10 +129,10 @@ class ThreadExecutor:
         return "Its thread goes on until this process ends"
 
     def close(self) -> None:
-        """Frees the threads and the memory they used; one that still runs a task ends after it."""
+        """Frees the threads, and soon the memory they used; one that still runs a task ends after it."""
         for _ in self._threads:
             self._work.put(None)
         for thread in self._threads if not self._running else ():
             thread.join(timeout=1.0)
         self._threads = []
-        release()
+        run_over()

@@ -306,7 +306,7 @@ def _combiner(source: MergeSource | GroupSource, keeper: BadRowKeeper) -> Combin
     """Returns what makes the rows of a partition from its parts, slice by slice."""
     if isinstance(source, GroupSource):
         return GroupCaller(source.grouping, driver_cache(), keeper).run
-    return lambda parts: (merge_partition(source.aggregation, parts, driver_cache()),)
+    return lambda parts: (merge_partition(source.aggregation, [p.widened() for p in parts], driver_cache()),)
 
 
 def _coded(stage: Stage) -> tuple[str, ...]:
