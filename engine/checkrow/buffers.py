@@ -24,7 +24,7 @@ MOST_KEPT_BYTES = 256 << 20
 """Memory that waits; what comes on top goes back to the system."""
 _IDLE_S = 10.0
 """How long memory waits for another run."""
-_HUGE_BYTES = 4 << 20
+_HUGE_BYTES = 1 << 20
 """From this size on the system is asked for huge pages."""
 
 
@@ -68,10 +68,7 @@ class BufferPool:
                 if self._kept[larger]:
                     self._kept_bytes -= larger
                     return self._kept[larger].pop()
-        memory = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        if size >= _HUGE_BYTES:
-            memory.madvise(mmap.MADV_HUGEPAGE)
-        return memory
+        return _mapped(size)
 
     def _returned(self, ended: weakref.ref[Array]) -> None:
         _, memory, releases = self._lent.pop(id(ended))
@@ -102,6 +99,13 @@ class BufferPool:
             self._timer.start()
 
 
+def _mapped(size_bytes: int) -> mmap.mmap:
+    memory = mmap.mmap(-1, size_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if size_bytes >= _HUGE_BYTES:
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
+
+
 def _rounded(size_bytes: int) -> int:
     """Returns the size of the memory for an array, at most a quarter larger."""
     step = 1 << (size_bytes.bit_length() - 3)
@@ -128,6 +132,13 @@ def run_over() -> None:
 def empty(count: int, dtype: DTypeLike) -> Array:
     """Returns an array of the process's pool; what stands in it is anything."""
     return POOL.empty(count, dtype)
+
+
+def lasting(count: int, dtype: DTypeLike) -> Array:
+    """Returns an array for the whole run, in memory of its own that goes back to the system with it; it holds zeros."""
+    kind = np.dtype(dtype)
+    size = count * kind.itemsize
+    return np.frombuffer(_mapped(size), kind) if size >= SMALLEST_BYTES else np.zeros(count, kind)
 
 
 def filled(count: int, dtype: DTypeLike, value: float) -> Array:
