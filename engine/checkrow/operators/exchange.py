@@ -62,7 +62,7 @@ class MemoryExchange:
     @property
     def partition_rows(self) -> tuple[int, ...]:
         """Rows per partition."""
-        return tuple(int(n) for n in np.diff(self.starts))
+        return tuple(np.diff(self.starts).tolist())
 
     @property
     def partition_bytes(self) -> tuple[int, ...]:
@@ -72,7 +72,7 @@ class MemoryExchange:
         at = np.full(len(rows), _LENGTH_BYTES * len(buffers))
         for size in buffers:
             at += -at % _ALIGN + size
-        return tuple(int(n) for n in np.where(rows > 0, at, 0))
+        return tuple(np.where(rows > 0, at, 0).tolist())
 
     def partition(self, number: int) -> Columns:
         """Returns the rows of one partition."""
@@ -194,12 +194,12 @@ class FileExchange:
     @property
     def partition_rows(self) -> tuple[int, ...]:
         """Rows per partition."""
-        return tuple(int(r) for r in self._footer["rows"])
+        return tuple(self._footer["rows"].tolist())
 
     @property
     def partition_bytes(self) -> tuple[int, ...]:
         """Bytes per partition before compression."""
-        return tuple(int(b) for b in self._footer["plain"])
+        return tuple(self._footer["plain"].tolist())
 
     def partition(self, number: int) -> Columns:
         """Returns the rows of one partition."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from checkrow.buffers import converted
+from checkrow.buffers import converted, filled
 from checkrow.expressions import types
 from checkrow.expressions.types import Field
 from checkrow.kernels.outputs import workspace_dtype
@@ -16,6 +16,8 @@ from checkrow.operators.column import Column
 Array = NDArray[Any]
 _MOST_CLEARED = 1 << 18
 """Rows up to which arrays are cleared; beyond, new ones are made, whose pages cost nothing until they are used."""
+_GIVEN_SHARE = 0.5
+"""From this share on an array is given away and another one made, which costs less than copying what it holds."""
 _TEXT_BYTES = 8
 """Bytes per row of text that a kernel writes, at first."""
 
@@ -75,20 +77,24 @@ class WrittenColumns:
         return [a for arrays in self._columns for a in arrays]
 
     def first(self, rows: int) -> tuple[Column, ...]:
-        """Returns the first rows as columns of their own; the arrays are used again."""
-        return tuple(_copied(f.dtype, a, rows) for f, a in zip(self._fields, self._columns, strict=True))
+        """Returns the first rows as columns of their own; arrays may be new ones."""
+        return tuple(self._first(number, rows) for number in range(len(self._fields)))
+
+    def _first(self, number: int, rows: int) -> Column:
+        dtype, arrays = self._fields[number].dtype, self._columns[number]
+        if types.is_text(dtype):
+            offsets = arrays[0][: rows + 1].copy()
+            return Column(dtype, arrays[1][: offsets[-1]].copy(), None, offsets)
+        values, stored = arrays[0], types.numpy_dtype(dtype)
+        if values.dtype == stored and rows >= _GIVEN_SHARE * len(values):
+            self._columns[number] = self._arrays(dtype, self.rows)
+            return Column(dtype, values[:rows])
+        return Column(dtype, converted(values[:rows].view(np.uint8) if dtype == "bool" else values[:rows], stored))
 
     def _arrays(self, dtype: str, rows: int) -> list[Array]:
         if types.is_text(dtype):
             return [np.zeros(rows + 1, np.int64), np.empty(_TEXT_BYTES * rows, np.uint8),
                     np.zeros(rows, np.int64), np.zeros(rows, np.int64)]  # fmt: skip
         declared = np.bool_ if dtype == "bool" else types.numpy_dtype(dtype)
-        return [np.zeros(rows, workspace_dtype(dtype) if self._wide else declared)]
-
-
-def _copied(dtype: str, arrays: list[Array], rows: int) -> Column:
-    if types.is_text(dtype):
-        offsets = arrays[0][: rows + 1].copy()
-        return Column(dtype, arrays[1][: offsets[-1]].copy(), None, offsets)
-    values = arrays[0][:rows]
-    return Column(dtype, converted(values.view(np.uint8) if dtype == "bool" else values, types.numpy_dtype(dtype)))
+        kind = workspace_dtype(dtype) if self._wide else declared
+        return [np.zeros(rows, kind) if rows > _MOST_CLEARED else filled(rows, kind, 0)]

@@ -325,7 +325,7 @@ class ParquetWriter:
             self._flush()
 
     def _flush(self) -> None:
-        table = pa.Table.from_batches([b.cast(self._schema) for b in self._pending], self._schema).combine_chunks()
+        table = pa.Table.from_batches([b.cast(self._schema) for b in self._pending], self._schema)
         self._pending, self._pending_rows = [], 0
         if self._writer is None:
             chosen = codings(table, self._options)
