@@ -36,7 +36,7 @@ WARM = (
         (_BYTES, _TABLE, _BYTES, _BYTES, _INTS, _SCRATCH, _INTS, _INTS, _BYTES, _BYTES, _INT, _INT),
     ),
 )
-"""All entry points and the types of their arguments: `function.compile(types)` compiles one ahead, or loads it."""
+"""All entry points and the types of their arguments; `dispatcher.compile(types)` compiles one ahead, or loads it."""
 
 
 def _directory() -> Path:
@@ -56,9 +56,9 @@ def compile_pages() -> bool:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if is_ready() or not ENABLED:
             return False
-        entry: Any  # a Numba dispatcher
+        entry: Any  # a `Compiled`
         for entry, arguments in WARM:
-            entry.compile(arguments)
+            entry.dispatcher.compile(arguments)
         (directory / _MARK).touch(mode=0o600)
     return True
 

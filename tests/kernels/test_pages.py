@@ -407,4 +407,4 @@ def test_every_entry_point_has_one_signature() -> None:
     same(written(pa.array(rng.integers(0, 9, 100))), 40)
     same(written(pa.array(["a", None, "b"])), 2)
     for function, arguments in warm.WARM:
-        assert function.signatures in ([], [arguments])
+        assert function.dispatcher.signatures in ([], [arguments])

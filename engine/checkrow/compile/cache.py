@@ -139,7 +139,7 @@ class DriverCache:
 
     def _returns(self, driver: Driver) -> Returns:
         modules = [self._kernels[kernel_module(spec)] for spec in driver.kernels]
-        return Returns([(s, getattr(m, s.function)) for s, m in zip(driver.kernels, modules, strict=True)])
+        return Returns([(s, getattr(m, s.function).dispatcher) for s, m in zip(driver.kernels, modules, strict=True)])
 
     def _import(self, driver: Driver) -> Callable[..., tuple[int, int, int]]:
         if not self._jit:
