@@ -8,14 +8,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from checkrow_kernels.place import cache_directory
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where this process keeps things, and whether it compiles."""
 
     cache_dir: Path

@@ -304,7 +304,7 @@ def test_a_kernel_in_the_vectorised_tier_names_the_row_of_the_file(tmp_path: Pat
 def test_an_unwritable_cache_names_the_setting(tmp_path, source) -> None:
     (tmp_path / "file").touch()
     done = subprocess.run(
-        [sys.executable, "-c", f"import checkrow as cr; cr.scan({source!r}).collect()"],
+        [sys.executable, "-c", f"import checkrow as cr; cr.scan({source!r}).group_by('city').agg(n=cr.count()).collect()"],
         env=environment(CHECKROW_CACHE_DIR=str(tmp_path / "file" / "cache")), capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 1

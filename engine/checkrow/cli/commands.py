@@ -8,7 +8,6 @@ import platform
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +69,7 @@ def parse_parameters(pairs: list[str]) -> dict[str, str]:
     return out
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
+class Means(msgspec.Struct, frozen=True):
     """Where a command runs a job, and what it may use."""
 
     threads: int | None
@@ -156,7 +154,7 @@ def run_json(result: Run) -> dict[str, Any]:
 
 
 def _step(step: Any) -> dict[str, Any]:
-    return {name: getattr(step, name) for name in type(step).__slots__}
+    return msgspec.structs.asdict(step)
 
 
 def _run_table(result: Run) -> Table | str:
@@ -252,7 +250,7 @@ def dataset_verify(url: str, *, json: bool) -> None:
     """Verifies the current snapshot; problems exit with 3."""
     verdict = verify(open_dataset(url))
     if json:
-        to_stdout({name: getattr(verdict, name) for name in type(verdict).__slots__})
+        to_stdout(msgspec.structs.asdict(verdict))
     else:
         to_person(
             f"snapshot {verdict.snapshot}: {verdict.files:,} files, {verdict.rows:,} rows, "

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +40,7 @@ select (select count(*) from wanted), (select count(*) from found), (select sum(
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Killed:
+class Killed(msgspec.Struct, frozen=True, kw_only=True):
     """What the killed process left, and what its successor did."""
 
     manifests: int

@@ -15,10 +15,10 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numba
 import numpy as np
 
@@ -58,8 +58,7 @@ _INTERPRETED = {
 """What is imported instead where a driver runs as plain Python."""
 
 
-@dataclass(slots=True)
-class Statistics:
+class Statistics(msgspec.Struct):
     """What this process compiled and loaded."""
 
     compiled: int = 0

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from checkrow.errors import PermissionRefused
 from checkrow_kernels.place import cache_directory
@@ -17,8 +18,7 @@ _PARTS = ("drivers", "kernels")
 _LOCK, _MARK = ".lock", ".ready"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheContents:
+class CacheContents(msgspec.Struct, frozen=True, kw_only=True):
     """What stands in the compile cache of this user on this host, of all versions."""
 
     directory: Path

@@ -8,7 +8,8 @@ or parameter of the user's in the text, so that tomorrow's window runs on today'
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+
+import msgspec
 
 from checkrow.compile.emit import Body, Parameter
 from checkrow.compile.fusible import codes_of, reads_text
@@ -21,8 +22,7 @@ from checkrow.plan.aggregates import State
 DONE, FULL, KEY_RANGE = 0, 1, 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyField:
+class KeyField(msgspec.Struct, frozen=True, kw_only=True):
     """Where a key's bits stand: which key, whether its null flag, which word."""
 
     key: int
@@ -30,8 +30,7 @@ class KeyField:
     word: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Driver:
+class Driver(msgspec.Struct, frozen=True, kw_only=True):
     """A generated loop and how to call it.
 
     Arguments: first and last row; `at`, five int64 where a driver with user code notes the row and the call (one of

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import msgspec
 
@@ -30,8 +29,7 @@ _INFIX = {
 _CALENDAR = frozenset({"year", "month", "day", "truncate_month", "truncate_year"})
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(msgspec.Struct, frozen=True):
     """A variable of the loop body and the name of its validity."""
 
     name: str

@@ -5,7 +5,7 @@ Texts, constants and literals alike, are views in it: what a kernel does with th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from checkrow.compile.division import CHECKED, with_checked_divisions
 from checkrow.compile.text_literals import TextLiterals
@@ -16,8 +16,7 @@ PLAIN = "plain"
 """The decorator that leaves functions interpreted."""
 
 
-@dataclass(frozen=True, slots=True)
-class KernelText:
+class KernelText(msgspec.Struct, frozen=True):
     """A module's text and, for each block of the user's, the number of the line its header stands on."""
 
     text: str

@@ -6,9 +6,9 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 
 from checkrow.errors import ConfigError
@@ -24,8 +24,7 @@ from checkrow.run.runner import RunOptions, collect
 TASK_TIMEOUT_S = 6 * 3600.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What a run may use; never part of a fingerprint.
 
     Attributes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -133,7 +132,9 @@ class Plan:
         with executor_for(on, limits, root.control if on is not None else None) as executor:
             listener = to_all(lambda event: _note(event, root), options.listener)
             timeout_s = (limits or Limits()).task_timeout_s
-            outcome = write(plan, instance, executor, replace(options, listener=listener, task_timeout_s=timeout_s))
+            outcome = write(
+                plan, instance, executor, msgspec.structs.replace(options, listener=listener, task_timeout_s=timeout_s)
+            )
         return Run(outcome, root.data, root.control)
 
     def _refuse_target_in_source(self, root: DatasetRoot) -> None:

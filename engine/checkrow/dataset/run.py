@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from checkrow.dataset.html import table_html
 from checkrow.events import RunFinished, StageFinished, StageStarted, TaskFinished
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from checkrow.run.runner import RunOutcome
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(msgspec.Struct, frozen=True, kw_only=True):
     """A stage of a finished run: what it did, with rows and seconds."""
 
     name: str

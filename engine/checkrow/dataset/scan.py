@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import msgspec
 import pyarrow as pa
 
 from checkrow.dataset.dataset import Dataset
@@ -21,8 +20,7 @@ from checkrow.storage.store import SourceFile, is_local, list_files, local_path,
 Options = dict[str, str | int | float | bool | None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Listing:
+class _Listing(msgspec.Struct, frozen=True):
     files: tuple[DataFile, ...]
     schema: Schema
     partition_columns: tuple[str, ...]

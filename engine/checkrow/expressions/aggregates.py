@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from checkrow.errors import PlanError
@@ -36,8 +34,7 @@ class AggregateCall(msgspec.Struct, frozen=True):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class AggregateExpr:
+class AggregateExpr(msgspec.Struct, frozen=True):
     """An aggregate without a name yet; `call` has the empty name."""
 
     call: AggregateCall

@@ -7,8 +7,8 @@ Decimal rules are DuckDB's (checked against DuckDB in tests/expressions).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+import msgspec
 import pyarrow as pa
 
 from checkrow.errors import SchemaError
@@ -18,8 +18,7 @@ from checkrow.expressions.nodes import Node
 Rule = Callable[[str, tuple[Node, ...]], tuple[tuple[str, ...], str]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """How an operation is typed and whether a null argument makes its result null."""
 
     arity: int

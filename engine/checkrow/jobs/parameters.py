@@ -6,7 +6,8 @@ import datetime as dt
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from checkrow.errors import ConfigError
 
@@ -17,8 +18,7 @@ _TYPES: dict[str, type] = {
 _TRUE, _FALSE = {"true", "yes", "1"}, {"false", "no", "0"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parameter:
+class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     """A keyword parameter of a job."""
 
     name: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from checkrow.errors import KernelTypeError
 from checkrow.expressions.nodes import KernelSpec
@@ -18,8 +19,7 @@ from checkrow.kernels.source import reach
 from checkrow.kernels.texts import seen_array
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchPolicy:
+class BatchPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """What the decorator was told besides the function."""
 
     returns: Returns

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from checkrow.errors import KernelTypeError, PlanError
 from checkrow.expressions.nodes import KernelSpec
@@ -18,8 +19,7 @@ from checkrow.kernels.texts import seen_value
 MAX_ROWS = 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExpandPolicy:
+class ExpandPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """What the decorator was told besides the function."""
 
     returns: Returns

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -30,8 +29,7 @@ STEP = "step"
 _WANTED = {"init": (), STEP: ("state", REST)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoldPolicy:
+class FoldPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """What the decorator was told besides the class."""
 
     returns: Returns

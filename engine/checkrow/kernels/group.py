@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from checkrow.errors import KernelTypeError, PlanError
 from checkrow.expressions.nodes import KernelSpec
@@ -17,8 +18,7 @@ from checkrow.kernels.texts import given_back, seen_array
 REDUCE, MAP, EXPAND = "reduce", "map", "expand"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupPolicy:
+class GroupPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """What the decorator was told besides the function."""
 
     shape: str

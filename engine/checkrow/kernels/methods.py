@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from dataclasses import dataclass
 from inspect import getattr_static
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from checkrow.errors import KernelTypeError
@@ -23,8 +23,7 @@ REST = "x, ..."
 """What stands for the columns a method reads, behind its other arguments."""
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+class Method(msgspec.Struct, frozen=True):
     """One function of the class."""
 
     captured: Captured

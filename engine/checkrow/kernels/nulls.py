@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from checkrow.errors import KernelRowError, PlanError
 from checkrow.kernels.signature import OUT, Signature, refuse_unknown, validity_of
@@ -14,8 +14,7 @@ Fill = Number | str | bytes
 Nulls = str | dict[str, Fill]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NullRule:
+class NullRule(msgspec.Struct, frozen=True, kw_only=True):
     """What happens on a null in a column that has neither a fill nor an argument for its validity, and the fills.
 
     Attributes

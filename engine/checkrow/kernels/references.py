@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import types
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from checkrow.kernels.forms import bound_names
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(msgspec.Struct, frozen=True):
     """A free name with the attributes read from it, and after each of them where the text ends: `(line, column)`."""
 
     path: tuple[str, ...]
@@ -57,8 +57,7 @@ def surroundings(function: Callable[..., object]) -> dict[str, object]:
     return {**getattr(function, "__globals__", {}), **held}
 
 
-@dataclass(frozen=True, slots=True)
-class Renaming:
+class Renaming(msgspec.Struct, frozen=True):
     """A piece of one line of a text and what stands there instead."""
 
     line: int

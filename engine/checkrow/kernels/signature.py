@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
+import msgspec
 import pyarrow as pa
 
 from checkrow.errors import KernelTypeError, PlanError
@@ -20,8 +20,7 @@ OUT = "out"
 _VALID = "_valid"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signature:
+class Signature(msgspec.Struct, frozen=True, kw_only=True):
     """Positional arguments in order, those of them that read a column, and keyword-only parameters with defaults."""
 
     name: str

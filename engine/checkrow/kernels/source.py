@@ -14,8 +14,8 @@ import hashlib
 import inspect
 import types
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from checkrow.errors import KernelTypeError
@@ -29,8 +29,7 @@ _MODULES = {"numpy", "math", "checkrow", "checkrow_kernels.calendar"}
 Number = int | float | bool
 
 
-@dataclass(frozen=True, slots=True)
-class Captured:
+class Captured(msgspec.Struct, frozen=True):
     """A function's own source block, and the helpers that were captured with it."""
 
     block: SourceBlock
@@ -42,8 +41,7 @@ class Captured:
         return f"{self.block.file}:{self.block.line}: kernel {self.block.name!r}"
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(msgspec.Struct, frozen=True):
     """All a kernel needs: helper blocks first, the kernel's block last."""
 
     blocks: tuple[SourceBlock, ...]

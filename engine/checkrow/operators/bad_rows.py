@@ -5,9 +5,9 @@ A row counts once, however many of its kernels fail: the first failure is the on
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,8 +19,7 @@ from checkrow.plan.bad_rows import FAIL, NULL, QUARANTINE
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BadRow:
+class BadRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row that failed, or a group of them: where it stands, which kernel failed on it, and why.
 
     Attributes
@@ -124,7 +123,9 @@ class BadRowKeeper:
             here = row - batch.first_row
             if origin == batch.origin and 0 <= here < batch.rows:
                 bad = self._found[origin, row]
-                self._found[origin, row] = replace(bad, values=tuple(described(batch.arrow.slice(here, 1))))
+                self._found[origin, row] = msgspec.structs.replace(
+                    bad, values=tuple(described(batch.arrow.slice(here, 1)))
+                )
         self._untold.clear()
 
     def good_in(self, batch: Batch) -> Array | None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from checkrow.expressions.bounds import Interval
 from checkrow.expressions.types import is_float, is_text
+from checkrow.lazily import compute as pc
 from checkrow.operators.arrow import coded_array, from_arrow, to_arrow
 from checkrow.operators.column import Column
 from checkrow.operators.strings import StringTable
@@ -23,8 +23,7 @@ Array = NDArray[Any]
 ROWS = 131_072
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True):
     """Where rows come from: a row group of a file (by its number among the task's), or a partition of an exchange."""
 
     text: str

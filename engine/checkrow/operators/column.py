@@ -8,9 +8,9 @@ or one byte per row. Only in an exchange, int64 may stand in a narrower type, as
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,8 +23,7 @@ from checkrow_kernels.take import take, take_bytes, take_lengths, take_pairs
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(msgspec.Struct, frozen=True):
     """One column of some rows."""
 
     dtype: str
@@ -114,8 +113,7 @@ class Column:
         return Column(self.dtype, data, self.valid, offsets)
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
+class Columns(msgspec.Struct, frozen=True):
     """Some rows: named columns of equal length."""
 
     names: tuple[str, ...]

@@ -10,13 +10,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from checkrow.errors import ArithmeticRangeError
 from checkrow.expressions import types
 from checkrow.expressions.expression import render
 from checkrow.expressions.nodes import Node, columns_of, walk
 from checkrow.expressions.typing import stored_to_python
+from checkrow.lazily import compute as pc
 from checkrow.operators.arrow import from_arrow, to_arrow
 from checkrow.operators.column import Column, Columns
 from checkrow.operators.keys import hash_keys
@@ -171,9 +171,8 @@ def _unscaled(array: Array) -> Array:
 
 
 def _decimal(name: str) -> Callable[[list[Array], Node], Array]:
-    checked = {"add": pc.add_checked, "subtract": pc.subtract_checked, "multiply": pc.multiply_checked}[name]
-
     def run(args: list[Array], node: Node) -> Array:
+        checked = getattr(pc, f"{name}_checked")
         wanted = types.parse_type(node.dtype)
         if types.is_decimal(node.dtype):
             # Arrow widens by its own rule; 256 bits leave room before the result's digits are checked.
@@ -185,8 +184,7 @@ def _decimal(name: str) -> Callable[[list[Array], Node], Array]:
             return checked(*days).cast(pa.int32()).cast(wanted)
         if any(pa.types.is_date(a.type) for a in args):
             return checked(*(a.cast(pa.int32()).cast(pa.int64()) for a in args))
-        plain = {"add": pc.add, "subtract": pc.subtract, "multiply": pc.multiply}[name]
-        return (plain if types.is_float(node.dtype) else checked)(*args)
+        return (getattr(pc, name) if types.is_float(node.dtype) else checked)(*args)
 
     return run
 
@@ -195,19 +193,19 @@ def _negate(args: list[Array], node: Node) -> Array:
     return pc.negate(args[0]) if types.is_float(node.dtype) else pc.negate_checked(args[0].cast(args[0].type))
 
 
-def _compare(function: Callable[..., Array]) -> Callable[[list[Array], Node], Array]:
+def _compare(name: str) -> Callable[[list[Array], Node], Array]:
     def run(args: list[Array], _node: Node) -> Array:
         a, b = args
         if pa.types.is_decimal(a.type) and a.type != b.type:
             precision = max(a.type.precision, b.type.precision)
             a, b = (x.cast(pa.decimal128(precision, x.type.scale)) for x in (a, b))
-        return function(a, b)
+        return getattr(pc, name)(a, b)
 
     return run
 
 
-def _part(function: Callable[[Array], Array]) -> Callable[[list[Array], Node], Array]:
-    return lambda args, _node: function(args[0])
+def _part(name: str) -> Callable[[list[Array], Node], Array]:
+    return lambda args, _node: getattr(pc, name)(args[0])
 
 
 def _truncate(function: Callable[..., None]) -> Callable[[list[Array], Node], Array]:
@@ -245,20 +243,20 @@ _OPERATIONS: dict[str, Callable[[list[Array], Node], Array]] = {
     "multiply": _decimal("multiply"),
     "divide": lambda args, _: pc.divide(*args),
     "negate": _negate,
-    "equal": _compare(pc.equal),
-    "not_equal": _compare(pc.not_equal),
-    "less": _compare(pc.less),
-    "less_equal": _compare(pc.less_equal),
-    "greater": _compare(pc.greater),
-    "greater_equal": _compare(pc.greater_equal),
+    "equal": _compare("equal"),
+    "not_equal": _compare("not_equal"),
+    "less": _compare("less"),
+    "less_equal": _compare("less_equal"),
+    "greater": _compare("greater"),
+    "greater_equal": _compare("greater_equal"),
     "and": lambda args, _: pc.and_kleene(*args),
     "or": lambda args, _: pc.or_kleene(*args),
     "not": lambda args, _: pc.invert(args[0]),
     "is_null": lambda args, _: pc.is_null(args[0]),
     "fill_null": lambda args, _: pc.coalesce(*args),
-    "year": _part(pc.year),
-    "month": _part(pc.month),
-    "day": _part(pc.day),
+    "year": _part("year"),
+    "month": _part("month"),
+    "day": _part("day"),
     "truncate_month": _truncate(truncate_month_days),
     "truncate_year": _truncate(truncate_year_days),
     "coarse": _coarse,

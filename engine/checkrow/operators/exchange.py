@@ -16,7 +16,6 @@ import contextlib
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -52,8 +51,7 @@ class ExchangeOutput(Protocol):
         """Returns the rows of one partition; columns may be narrow (see `Column.widened`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryExchange:
+class MemoryExchange(msgspec.Struct, frozen=True):
     """A map task's output that stays in the process."""
 
     columns: Columns

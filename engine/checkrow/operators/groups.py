@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -50,8 +50,7 @@ _WIDE = {"f4": "f8", "f8": "f8", "u8": "u8"}
 """The types of arrays that kernels take: of the others, whole numbers of any width, int64."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Groups:
+class _Groups(msgspec.Struct, frozen=True, kw_only=True):
     """The rows of a partition by group: `rows` are row numbers in group order, `starts` where each group begins."""
 
     keys: tuple[Column, ...]

@@ -7,9 +7,9 @@ its own flag bit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,16 +28,14 @@ _WORD = 8
 _FULL = (-(2**63), 2**63 - 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(msgspec.Struct, frozen=True):
     """A key's type and whether it may be null."""
 
     dtype: str
     nullable: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyLayout:
+class KeyLayout(msgspec.Struct, frozen=True, kw_only=True):
     """Where every key stands: parallel to `fields` are `base` (subtracted), `limit` (largest allowed) and `shift`."""
 
     keys: tuple[Key, ...]

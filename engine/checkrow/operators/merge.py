@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,8 +55,7 @@ def merge_partition(aggregation: Aggregation, parts: Sequence[Columns], cache: D
     return Columns(tuple(names), (*columns, *results), table.count)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
+class _Sent(msgspec.Struct, frozen=True):
     """What belongs to one part of a piece: columns by what they hold, and the group of every row.
 
     `of_node` tells the columns of rows by the expression they hold; it is None where states travelled.

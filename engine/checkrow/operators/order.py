@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from checkrow.buffers import empty, filled, frozen
 from checkrow.expressions import types
+from checkrow.lazily import compute as pc
 from checkrow.operators.column import Column
 from checkrow.operators.strings import StringTable
 from checkrow_kernels.sort import (

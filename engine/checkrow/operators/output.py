@@ -11,11 +11,11 @@ from contextlib import ExitStack
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from checkrow.errors import SchemaError
 from checkrow.expressions import types
 from checkrow.expressions.types import Schema
+from checkrow.lazily import compute as pc
 from checkrow.plan.stages import ParquetSink
 from checkrow.storage.hive import partition_path
 from checkrow.storage.manifest import StagedOutput

@@ -7,8 +7,9 @@ import os
 import queue
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from checkrow.buffers import run_over
 from checkrow.errors import ConfigError
@@ -19,8 +20,7 @@ from checkrow.run.task import run_task
 Work = tuple[TaskSpec, Sequence[ExchangeOutput | str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(msgspec.Struct, frozen=True):
     """A task that ended: its number, and its result or the error it raised."""
 
     task: int

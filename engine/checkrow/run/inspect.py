@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -19,8 +18,7 @@ from checkrow.storage.runs import RunRecord, read_run
 from checkrow.storage.store import PosixStore, digest_file
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What `verify` found: files checked, those of the quarantine among them, and a sentence per problem."""
 
     snapshot: int

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+
+import msgspec
 
 
 class Status(enum.StrEnum):
@@ -40,13 +41,12 @@ def advance(now: Status, then: Status) -> Status:
     return then
 
 
-@dataclass(frozen=True, slots=True)
-class StageProgress:
+class StageProgress(msgspec.Struct, frozen=True):
     """Tasks of a stage: waiting (largest first), running, done."""
 
     waiting: tuple[int, ...]
-    running: frozenset[int] = field(default_factory=frozenset)
-    done: frozenset[int] = field(default_factory=frozenset)
+    running: frozenset[int] = msgspec.field(default_factory=frozenset)
+    done: frozenset[int] = msgspec.field(default_factory=frozenset)
     draining: bool = False
 
     @property
@@ -68,19 +68,19 @@ def start(progress: StageProgress, capacity: int) -> tuple[StageProgress, tuple[
         return progress, ()
     room = max(0, capacity - len(progress.running))
     chosen, rest = progress.waiting[:room], progress.waiting[room:]
-    return replace(progress, waiting=rest, running=progress.running | set(chosen)), chosen
+    return msgspec.structs.replace(progress, waiting=rest, running=progress.running | set(chosen)), chosen
 
 
 def finish(progress: StageProgress, number: int) -> StageProgress:
     """Returns the progress with a task done; a second attempt's result changes nothing."""
-    return replace(progress, running=progress.running - {number}, done=progress.done | {number})
+    return msgspec.structs.replace(progress, running=progress.running - {number}, done=progress.done | {number})
 
 
 def give_up(progress: StageProgress, number: int) -> StageProgress:
     """Returns the progress after a task failed: nothing more starts."""
-    return replace(progress, running=progress.running - {number}, draining=True)
+    return msgspec.structs.replace(progress, running=progress.running - {number}, draining=True)
 
 
 def drain(progress: StageProgress) -> StageProgress:
     """Returns the progress when the run is to stop at a task boundary."""
-    return replace(progress, draining=True)
+    return msgspec.structs.replace(progress, draining=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -65,8 +64,7 @@ def random_id() -> str:
     return secrets.token_hex(8)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
+class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How to run; none of it is part of a fingerprint.
 
     `resume` is "auto", "never" or "require"; `accept_code_change` continues an unfinished run although the plan
@@ -80,8 +78,8 @@ class RunOptions:
     force: bool = False
     bad_rows: BadRows | None = None
     task_timeout_s: float | None = None
-    listener: Listener = field(default=lambda _: None)
-    clock: Clock = field(default_factory=SystemClock)
+    listener: Listener = msgspec.field(default=lambda _: None)
+    clock: Clock = msgspec.field(default_factory=SystemClock)
     new_id: Callable[[], str] = random_id
 
     def __post_init__(self) -> None:
@@ -92,8 +90,7 @@ class RunOptions:
             raise ConfigError(f"checkpoint_interval_s={self.checkpoint_interval_s}: at least 0 seconds are needed")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOutcome:
+class RunOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a run ended and what it did; `changed` is what differs now from what it did ("code", "inputs")."""
 
     run: str

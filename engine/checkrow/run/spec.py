@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 import pyarrow as pa
 
@@ -49,8 +47,7 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
         return f"{kind}-{self.run[:8]}-{self.stage.number:03d}-{self.task.number:06d}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskResult:
+class TaskResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a task left: exactly one of exchange (in memory, or the path of its file), staged files, batches.
 
     `quarantine` are staged files of rows that left, `failures` tells of the first rows on which kernels failed and

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -28,8 +27,7 @@ from checkrow.storage.store import PosixStore
 CHECKPOINT_INTERVAL_S = 60.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Driving:
+class Driving(msgspec.Struct, frozen=True, kw_only=True):
     """What stays the same while a run is driven."""
 
     run: str
@@ -45,27 +43,25 @@ class Driving:
     checkpoint_interval_s: float = CHECKPOINT_INTERVAL_S
     task_timeout_s: float | None = None
     limit: int | None = None
-    bad_rows: BadRows = field(default_factory=BadRows)
+    bad_rows: BadRows = msgspec.field(default_factory=BadRows)
     rows_read: int = 0
     instance: str = ""
-    source_options: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+    source_options: dict[str, str | int | float | bool | None] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundBad:
+class FoundBad(msgspec.Struct, frozen=True, kw_only=True):
     """On how many rows kernels failed, in some stages, and the staged files that they left for."""
 
     rows: int = 0
     quarantine: tuple[StagedOutput, ...] = ()
 
 
-@dataclass(slots=True)
-class StageOutcome:
+class StageOutcome(msgspec.Struct):
     """What the tasks of a stage left, by task number; `before` is what the stages before it found bad."""
 
-    results: dict[int, TaskResult] = field(default_factory=dict)
+    results: dict[int, TaskResult] = msgspec.field(default_factory=dict)
     reused: int = 0
-    before: FoundBad = field(default_factory=FoundBad)
+    before: FoundBad = msgspec.field(default_factory=FoundBad)
 
     def found_bad(self) -> FoundBad:
         """Returns what this stage and those before it found bad."""

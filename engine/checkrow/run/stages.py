@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from checkrow.errors import TaskError
 from checkrow.operators.exchange import ExchangeOutput, FileExchange
@@ -29,8 +30,9 @@ def drive_stages(driving: Driving, plan: PhysicalPlan, store: PosixStore | None)
         if stage.number:
             tasks, before = _begun(driving, stage, _later_tasks(plan, stage, inputs), outcome.found_bad(), store)
         known, generations = _known(driving, stage, tasks, store)
+        limited = msgspec.structs.replace(driving, limit=driving.limit if last else None)
         driver = StageDriver(
-            replace(driving, limit=driving.limit if last else None), stage, tasks, plan.bits[stage.number],
+            limited, stage, tasks, plan.bits[stage.number],
             fused=plan.fused[stage.number], known=known, generations=generations, before=before,
         )  # fmt: skip
         outcome = driver.run(inputs)

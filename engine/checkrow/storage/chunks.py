@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -37,8 +37,7 @@ MOST_BYTES = 64 << 20
 """A chunk is read whole; larger ones are left to pyarrow, and so are sizes that a damaged footer makes up."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class Layout(msgspec.Struct, frozen=True, kw_only=True):
     """A column of a file our kernels may take: its place in the footer, and how its values are stored and come out."""
 
     name: str
@@ -48,8 +47,7 @@ class Layout:
     dtype: np.dtype[Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chunk:
+class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     """A column chunk our kernels may take: where it stands and how it is stored."""
 
     layout: Layout
@@ -59,8 +57,7 @@ class Chunk:
     codec: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decoded:
+class Decoded(msgspec.Struct, frozen=True, kw_only=True):
     """Some rows of a column: values, or codes, or the bytes of texts with their offsets; validity by row, or None."""
 
     values: Array

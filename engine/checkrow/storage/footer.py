@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -26,8 +26,7 @@ _FIXED = {1: 0, 2: 0, 3: 1, 7: 8}
 _ANNOTATIONS = {6, 7, 8, 10}
 
 
-@dataclass(frozen=True, slots=True)
-class PlainFooter:
+class PlainFooter(msgspec.Struct, frozen=True):
     """A footer to read with, and the (precision, scale) of the columns that it shows as plain integers."""
 
     metadata: pq.FileMetaData
@@ -135,8 +134,7 @@ class _Reader:
             raise ValueError(f"unexpected Thrift type {kind}")
 
 
-@dataclass(slots=True)
-class _Element:
+class _Element(msgspec.Struct):
     """A schema element: its fields as raw bytes, and what decides its fate."""
 
     fields: list[tuple[int, int, bytes]]

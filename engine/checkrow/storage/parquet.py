@@ -325,13 +325,19 @@ class ParquetWriter:
             self._flush()
 
     def _flush(self) -> None:
-        table = pa.Table.from_batches([b.cast(self._schema) for b in self._pending], self._schema)
+        table = pa.Table.from_batches([self._conformed(b) for b in self._pending], self._schema)
         self._pending, self._pending_rows = [], 0
         if self._writer is None:
             chosen = codings(table, self._options)
             self._writer = pq.ParquetWriter(self._path, self._schema, **{**self._options, **chosen})
         if table.num_rows:
             self._writer.write_table(table, row_group_size=table.num_rows)
+
+    def _conformed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Returns a batch with the schema of the file."""
+        if batch.schema.equals(self._schema):
+            return pa.RecordBatch.from_arrays(batch.columns, schema=self._schema)
+        return batch.cast(self._schema)
 
     def close(self) -> None:
         """Writes what is pending and the footer."""

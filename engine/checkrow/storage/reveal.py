@@ -13,8 +13,9 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from checkrow.errors import StorageError
 from checkrow.storage.access import follow, is_ours
@@ -46,8 +47,7 @@ def roll_forward(root: DatasetRoot) -> tuple[CommitRecord, ...]:
     return records
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Reveal:
+class _Reveal(msgspec.Struct, frozen=True, kw_only=True):
     """One output of a record on its way: into which roots, which files it adds and which stay, and what it is like."""
 
     root: DatasetRoot

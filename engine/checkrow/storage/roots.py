@@ -9,7 +9,6 @@ import contextlib
 import errno
 import os
 import uuid
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -34,8 +33,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatasetRoot:
+class DatasetRoot(msgspec.Struct, frozen=True, kw_only=True):
     """Where a dataset's files and its control files are."""
 
     data: Path

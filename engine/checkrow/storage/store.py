@@ -15,7 +15,6 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -34,8 +33,7 @@ class Outcome(enum.Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(slots=True)
-class StagedFile:
+class StagedFile(msgspec.Struct):
     """A file being staged: write to `path`; size and digest are known after the block ends."""
 
     path: Path
