@@ -20,9 +20,10 @@ from typing import Any
 import numba
 from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
-from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 from numba.cpython import hashing as _hash_secrets  # noqa: F401  # symbols that code with hash() is linked against
+
+from checkrow_kernels import numba_runtime
 
 _SEAL_BYTES = hashlib.sha256().digest_size
 _PACKAGE = Path(__file__).parent
@@ -53,23 +54,23 @@ class MachineCode(_Cache):  # type: ignore[misc]  # Numba has no types
 
     def load_overload(self, signature: Any, target: Any) -> Any:
         """Returns what was compiled for some types, or None."""
-        path, key = self._place(signature, target.codegen())
-        try:
-            data = path.read_bytes()
-        except OSError:
-            return None
-        if data[:_SEAL_BYTES] != _seal(key, data[_SEAL_BYTES:]):
+        codegen = target.codegen()
+        data = _unsealed(*self._place(signature, codegen))
+        if data is None:
             return None
         # All that loaded code calls; what Numba needs to compile takes it as long to set up as all of its own imports.
-        rtsys.initialize(target)
-        return CompileResult._rebuild(target, *pickle.loads(data[_SEAL_BYTES:]))  # noqa: S301, SLF001  # sealed
+        runtime = self._runtime_place(codegen)
+        numba_runtime.initialize(target, lambda: _unsealed(*runtime), lambda made: self._keep(*runtime, made))
+        return CompileResult._rebuild(target, *pickle.loads(data))  # noqa: S301, SLF001  # sealed
 
     def save_overload(self, signature: Any, compiled: Any) -> None:
         """Keeps what was compiled for some types."""
         if compiled.library.has_dynamic_globals or any(not part.can_cache for part in compiled.lifted):
             return  # it holds addresses of this process
-        path, key = self._place(signature, compiled.codegen)
         data = dumps(compiled._reduce())  # noqa: SLF001  # what Numba's own cache keeps
+        self._keep(*self._place(signature, compiled.codegen), data)
+
+    def _keep(self, path: Path, key: bytes, data: bytes) -> None:
         try:
             write_whole(path, _seal(key, data) + data)
         except OSError as error:
@@ -92,8 +93,14 @@ class MachineCode(_Cache):  # type: ignore[misc]  # Numba has no types
         """Does nothing: it is always in use."""
 
     def _place(self, signature: Any, codegen: Any) -> tuple[Path, bytes]:
-        key = repr((self._identity, str(signature), codegen.magic_tuple())).encode()
-        return self._directory / f"{self._stem}-{hashlib.sha256(key).hexdigest()[:16]}.nbc", key
+        return self._named(self._stem, (self._identity, str(signature)), codegen)
+
+    def _runtime_place(self, codegen: Any) -> tuple[Path, bytes]:
+        return self._named("runtime", (numba.__version__, sys.version), codegen)
+
+    def _named(self, stem: str, identity: tuple[str, ...], codegen: Any) -> tuple[Path, bytes]:
+        key = repr((*identity, codegen.magic_tuple())).encode()
+        return self._directory / f"{stem}-{hashlib.sha256(key).hexdigest()[:16]}.nbc", key
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -105,6 +112,15 @@ def write_whole(path: Path, data: bytes) -> None:
     except OSError:
         draft.unlink(missing_ok=True)
         raise
+
+
+def _unsealed(path: Path, key: bytes) -> bytes | None:
+    """Returns what a file holds for a key, None when it is not there or not that."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    return data[_SEAL_BYTES:] if data[:_SEAL_BYTES] == _seal(key, data[_SEAL_BYTES:]) else None
 
 
 def _seal(key: bytes, data: bytes) -> bytes:

@@ -121,7 +121,7 @@ def pack(plan: KeyLayout, bits: tuple[Array, ...], valid: tuple[Array | None, ..
         ok, shift, out = valid[field.key], plan.shift[number], words[field.word]
         if not field.null_flag:
             pack_values(frozen(bits[field.key]), *_there(ok), plan.base[number], shift, out)
-        elif ok is not None:
+        elif ok is not None and not ok.all():
             pack_nulls(frozen(ok), shift, out)
     return tuple(w.view(np.int64) for w in words)
 

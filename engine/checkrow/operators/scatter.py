@@ -13,7 +13,6 @@ from checkrow.expressions.bounds import Interval
 from checkrow.operators.column import Column, Columns
 from checkrow.operators.exchange import MemoryExchange
 from checkrow.operators.keys import hash_keys
-from checkrow_kernels.bounds import minmax_int
 from checkrow_kernels.scatter import (
     count_partitions,
     partition_of,
@@ -100,8 +99,7 @@ def _extended(seen: Interval | None, column: Column) -> Interval | None:
         return None
     if not len(values):
         return seen
-    low, high = minmax_int(frozen(values), len(values))
-    low, high = min(seen[0], int(low)), max(seen[1], int(high))
+    low, high = min(seen[0], int(values.min())), max(seen[1], int(values.max()))
     return (low, high) if high - low <= _NARROW[-1][0] else None
 
 
