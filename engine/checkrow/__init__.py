@@ -5,9 +5,9 @@ Use it as `import checkrow as cr`. Names load when they are first used, so that 
 
 from __future__ import annotations
 
-import gc
-import importlib
 from typing import TYPE_CHECKING
+
+from checkrow.lazily import imported
 
 if TYPE_CHECKING:
     from checkrow import errors as errors
@@ -98,23 +98,12 @@ __all__ = [*sorted({*_NAMES, *_MODULES})]  # noqa: PLE0604
 def __getattr__(name: str) -> object:
     """Loads a public name at its first use."""
     if name in _MODULES:
-        return _imported(_MODULES[name])
+        return imported(_MODULES[name])
     if name in _NAMES:
-        value: object = getattr(_imported(_NAMES[name]), name)
+        value: object = getattr(imported(_NAMES[name]), name)
         globals()[name] = value
         return value
     raise AttributeError(f"module 'checkrow' has no attribute {name!r}")
-
-
-def _imported(name: str) -> object:
-    """Imports a module while Python's collector waits: it would look through all of Numba several times for nothing."""
-    waits = gc.isenabled()
-    gc.disable()
-    try:
-        return importlib.import_module(name)
-    finally:
-        if waits:
-            gc.enable()
 
 
 def __dir__() -> list[str]:

@@ -1,9 +1,21 @@
-"""A module that few processes need is imported when something in it is first used."""
+"""Modules are imported when something in them is first used."""
 
 from __future__ import annotations
 
+import gc
 import importlib
 from typing import Any
+
+
+def imported(name: str) -> Any:
+    """Imports a module while Python's collector waits: it would look through all of Numba several times for nothing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return importlib.import_module(name)
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class Lazily:
@@ -20,7 +32,7 @@ class Lazily:
 
     def __getattr__(self, attribute: str) -> Any:
         """Returns an attribute of the module, which is imported for the first."""
-        value = getattr(importlib.import_module(self._name), attribute)
+        value = getattr(imported(self._name), attribute)
         setattr(self, attribute, value)
         return value
 

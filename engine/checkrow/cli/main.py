@@ -5,7 +5,8 @@ Only typer is imported here; everything heavy is loaded by the command that need
 
 from __future__ import annotations
 
-import importlib
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from checkrow.errors import CheckrowError
+from checkrow.lazily import imported
 
 app = typer.Typer(
     name="checkrow", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
@@ -48,7 +50,7 @@ def options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks
 
 def _commands() -> Any:
     """Loads what the commands do; nothing of it is needed to print help."""
-    return importlib.import_module("checkrow.cli.commands")
+    return imported("checkrow.cli.commands")
 
 
 @app.command()
@@ -61,7 +63,7 @@ def demo(
 
     Example: checkrow demo
     """
-    importlib.import_module("checkrow.cli.demo").demo(directory, scale, json)
+    imported("checkrow.cli.demo").demo(directory, scale, json)
 
 
 @app.command()
@@ -207,4 +209,5 @@ def run_cli(arguments: list[str] | None = None) -> int:
 
 def run_main() -> None:
     """The console script."""
+    atexit.register(gc.freeze)  # at the end the system takes the memory back: no use in looking for what is garbage
     sys.exit(run_cli())
