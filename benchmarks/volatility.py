@@ -3,13 +3,16 @@
 One function, compiled with the same options for everybody. `polars-udf` is the door Polars documents for own code:
 `map_batches` on a struct of the columns, called once with all rows. `polars-best` is the best of four by hand: declared
 elementwise, the function runs on morsels on all cores. Not faster were a frame function declared streamable, `prange`
-over whole columns in a lazy query, and the same on an eager frame. `duckdb-udf` is a function of DuckDB's Arrow kind,
-called on vectors of 2,048 rows.
+over whole columns in a lazy query, and the same on an eager frame. `duckdb-udf` is a function registered as DuckDB does
+by default, called row by row with Python's numbers (of which NaN comes back as null); `duckdb-best` is one of its Arrow kind, called on vectors of 2,048
+rows. `expert` is what is left without any engine: row groups are decoded, run through and written on all cores.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ import duckdb
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 import checkrow as cr
 from benchmarks.bound import count_rows, decode_columns
@@ -29,7 +33,7 @@ ANSWER = pl.Struct({"vol": pl.Float64, "steps": pl.Int32})
 MOST_STEPS = 100
 QUERY = """
 copy (
-    select id, answer.vol, answer.steps from (
+    select id, coalesce(answer.vol, 'nan'::double) as vol, answer.steps from (
         select id, volatility(spot, strike, years, rate, price, is_call) as answer from read_parquet($data)
     )
 ) to '{out}' (format parquet, compression zstd, compression_level 1, per_thread_output true, overwrite_or_ignore true)
@@ -124,13 +128,45 @@ def _arrow(spot: Any, strike: Any, years: Any, rate: Any, price: Any, is_call: A
     return pa.StructArray.from_arrays([vol, steps], ["vol", "steps"])
 
 
-def run_duckdb_udf(data: Path, out: Path) -> Path:
-    """Registers the function as one over Arrow arrays and calls it in SQL."""
+def _row(spot: float, strike: float, years: float, rate: float, price: float, is_call: bool) -> dict[str, Any]:
+    vol, steps = implied_volatility(spot, strike, years, rate, price, is_call)
+    return {"vol": vol, "steps": steps}
+
+
+def _in_sql(function: Callable[..., Any], kind: str, data: Path, out: Path) -> Path:
     answer = duckdb.struct_type({"vol": "DOUBLE", "steps": "INTEGER"})
     with duckdb.connect() as connection:
         connection.execute(f"set threads = {CORES}; set preserve_insertion_order = false")
-        connection.create_function("volatility", _arrow, [*["DOUBLE"] * 5, "BOOLEAN"], answer, type="arrow")
+        connection.create_function("volatility", function, [*["DOUBLE"] * 5, "BOOLEAN"], answer, type=kind)
         connection.execute(QUERY.format(out=out), {"data": f"{data}/*.parquet"})
+    return out
+
+
+def run_duckdb_udf(data: Path, out: Path) -> Path:
+    """Registers the function as one over Python's numbers, which is the default, and calls it in SQL."""
+    return _in_sql(_row, "native", data, out)
+
+
+def run_duckdb_best(data: Path, out: Path) -> Path:
+    """Registers the function as one over Arrow arrays and calls it in SQL."""
+    return _in_sql(_arrow, "arrow", data, out)
+
+
+def run_expert(data: Path, out: Path) -> Path:
+    """Does what an expert writes by hand: pyarrow decodes and encodes, one loop between them, a thread per core."""
+    schema = pa.schema([("id", pa.int64()), ("vol", pa.float64()), ("steps", pa.int32())])
+
+    def one(path: Path) -> None:
+        options = {"compression": "zstd", "compression_level": 1, "use_dictionary": False}
+        with pq.ParquetFile(path, pre_buffer=False) as file, pq.ParquetWriter(out / path.name, schema, **options) as to:
+            for number in range(file.num_row_groups):
+                group = file.read_row_group(number, columns=["id", *ARGUMENTS], use_threads=False)
+                vol, steps = np.empty(group.num_rows), np.empty(group.num_rows, np.int32)
+                _every(tuple(group[a].combine_chunks().to_numpy(zero_copy_only=False) for a in ARGUMENTS), vol, steps)
+                to.write_table(pa.table([group["id"], vol, steps], schema=schema))
+
+    with ThreadPoolExecutor(CORES) as pool:
+        list(pool.map(one, sorted(data.glob("*.parquet"))))
     return out
 
 
@@ -147,6 +183,8 @@ ROWS = Case(
         "polars-udf": run_polars_udf,
         "polars-best": run_polars_best,
         "duckdb-udf": run_duckdb_udf,
+        "duckdb-best": run_duckdb_best,
+        "expert": run_expert,
     },
     oracle="polars-udf",
     decode=decode,

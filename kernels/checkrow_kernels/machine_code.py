@@ -55,12 +55,12 @@ class MachineCode(_Cache):  # type: ignore[misc]  # Numba has no types
     def load_overload(self, signature: Any, target: Any) -> Any:
         """Returns what was compiled for some types, or None."""
         codegen = target.codegen()
-        data = _unsealed(*self._place(signature, codegen))
-        if data is None:
-            return None
         # All that loaded code calls; what Numba needs to compile takes it as long to set up as all of its own imports.
         runtime = self._runtime_place(codegen)
         numba_runtime.initialize(target, lambda: _unsealed(*runtime), lambda made: self._keep(*runtime, made))
+        data = _unsealed(*self._place(signature, codegen))
+        if data is None:
+            return None
         return CompileResult._rebuild(target, *pickle.loads(data))  # noqa: S301, SLF001  # sealed
 
     def save_overload(self, signature: Any, compiled: Any) -> None:

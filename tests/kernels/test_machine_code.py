@@ -69,9 +69,9 @@ def test_it_is_compiled_once_per_types(tmp_path) -> None:
 )
 def test_what_is_broken_is_compiled_again(tmp_path, damage) -> None:
     run(tmp_path, product)
-    other = next(tmp_path.glob("*.nbc"))
+    other = next(tmp_path.glob("test_*.nbc"))
     run(tmp_path)
-    file = next(f for f in tmp_path.glob("*.nbc") if f != other)
+    file = next(f for f in tmp_path.glob("test_*.nbc") if f != other)
     damage(file, other)
     assert run(tmp_path) == (12, 1)
     assert run(tmp_path) == (12, 0)
@@ -85,7 +85,7 @@ def flip(file: Path, bit: int) -> None:
 
 def test_no_pickle_is_read_unless_its_seal_is_right(tmp_path, monkeypatch) -> None:
     run(tmp_path)
-    file = next(tmp_path.glob("*.nbc"))
+    file = next(tmp_path.glob("test_*.nbc"))
     flip(file, 8 * 500)
     monkeypatch.setattr(machine_code.pickle, "loads", lambda _: pytest.fail("read"))
     assert run(tmp_path) == (12, 1)
@@ -93,7 +93,7 @@ def test_no_pickle_is_read_unless_its_seal_is_right(tmp_path, monkeypatch) -> No
 
 def test_a_directory_in_its_place_is_left_alone(tmp_path) -> None:
     run(tmp_path)
-    file = next(tmp_path.glob("*.nbc"))
+    file = next(tmp_path.glob("test_*.nbc"))
     file.unlink()
     file.mkdir()
     with pytest.warns(RuntimeWarning, match="cannot be kept in"):

@@ -57,9 +57,14 @@ select user, min(ts), max(ts), count(*), sum(amount) from b group by user, s ord
 
 
 @pytest.mark.usefixtures("many_partitions")
-def test_sessions_equal_sql_and_are_committed() -> None:
+@pytest.mark.parametrize(("capacity", "cleared", "given"), [(131_072, 1 << 18, 0.5), (64, 8, 0.0), (300, 1 << 18, 0.1)])
+def test_sessions_equal_sql_and_are_committed(monkeypatch, capacity, cleared, given) -> None:
+    """However often output arrays are emptied, cleared, given away and made anew, what is unwritten is 0."""
     import duckdb
 
+    monkeypatch.setattr("checkrow.operators.groups._CAPACITY", capacity)
+    monkeypatch.setattr("checkrow.operators.written._MOST_CLEARED", cleared)
+    monkeypatch.setattr("checkrow.operators.written._GIVEN_SHARE", given)
     events(4_000, 300)
     run = cr.scan("events").group_by("user").apply(sessions.bind(gap_us=10**6), order_by="ts").write_parquet("out")
     wanted = duckdb.sql(SESSIONS_SQL).fetchall()
