@@ -4,8 +4,9 @@ One function, compiled with the same options for everybody. `polars-udf` is the 
 `map_batches` on a struct of the columns, called once with all rows. `polars-best` is the best of four by hand: declared
 elementwise, the function runs on morsels on all cores. Not faster were a frame function declared streamable, `prange`
 over whole columns in a lazy query, and the same on an eager frame. `duckdb-udf` is a function registered as DuckDB does
-by default, called row by row with Python's numbers (of which NaN comes back as null); `duckdb-best` is one of its Arrow kind, called on vectors of 2,048
-rows. `expert` is what is left without any engine: row groups are decoded, run through and written on all cores.
+by default, called row by row with Python's numbers (a NaN comes back as null); `duckdb-best` is one of its Arrow kind,
+called on vectors of 2,048 rows. `expert` is what is left without any engine: row groups are decoded, run through and
+written on all cores.
 """
 
 from __future__ import annotations
