@@ -132,6 +132,7 @@ def share_time(source: str, target: str) -> bool:
     )
 
 
+@lru_cache(maxsize=1024)
 def is_wide(text: str) -> bool:
     """Tells whether values take two 64-bit words (decimals beyond 18 digits)."""
     return is_decimal(text) and parse_type(text).precision > NARROW_DIGITS
