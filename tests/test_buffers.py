@@ -125,6 +125,17 @@ def test_memory_waits_a_while_for_another_run() -> None:
     assert pool.kept_bytes >= 8 * ROWS  # the first was called off
 
 
+@pytest.mark.parametrize("rows", [0, 1, ROWS, 5 * ROWS])
+def test_what_lasts_is_zero_and_not_of_the_pool(rows: int) -> None:
+    before = buffers.POOL.kept_bytes
+    array = buffers.lasting(rows, np.int64)
+    assert len(array) == rows
+    assert not array.any()
+    assert array.flags.writeable
+    del array
+    assert buffers.POOL.kept_bytes == before
+
+
 @pytest.mark.parametrize("rows", [0, 1, ROWS - 1, ROWS, 3 * ROWS])
 def test_filled_and_converted(rows: int) -> None:
     ones = buffers.filled(rows, np.uint8, 1)

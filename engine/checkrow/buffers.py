@@ -2,8 +2,8 @@
 
 An array from here is as one from NumPy, with nothing said of its content. When the last reference to it is gone, views
 and Arrow buffers over it included, its memory waits for the next array of about its size, of whatever thread. It is
-mapped, not taken from the heap, which would be left in pieces. What stays until the run ends has nothing to gain here:
-an exchange takes its arrays from NumPy.
+mapped, not taken from the heap, which would be left in pieces. What stays until the run ends would only crowd out what
+is used again: it is mapped too, and goes back to the system with its array.
 """
 
 from __future__ import annotations
@@ -133,6 +133,13 @@ def run_over() -> None:
 def empty(count: int, dtype: DTypeLike) -> Array:
     """Returns an array of the process's pool; what stands in it is anything."""
     return POOL.empty(count, dtype)
+
+
+def lasting(count: int, dtype: DTypeLike) -> Array:
+    """Returns an array of zeros for the whole run, in memory of its own."""
+    kind = np.dtype(dtype)
+    size = count * kind.itemsize
+    return np.frombuffer(_mapped(size), kind) if size >= SMALLEST_BYTES else np.zeros(count, kind)
 
 
 def filled(count: int, dtype: DTypeLike, value: float) -> Array:

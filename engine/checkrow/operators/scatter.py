@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from checkrow.buffers import empty, frozen
+from checkrow.buffers import empty, frozen, lasting
 from checkrow.expressions import types
 from checkrow.expressions.bounds import Interval
 from checkrow.operators.column import Column, Columns
@@ -114,24 +114,24 @@ def _placed(dtype: str, parts: list[Column], at: list[Array], rows: int, seen: I
     if types.is_text(dtype):
         return _placed_text(dtype, parts, at, rows, valid)
     if seen is not None:
-        narrow = np.empty(rows, next(kind for most, kind in _NARROW if seen[1] - seen[0] <= most))
+        narrow = lasting(rows, next(kind for most, kind in _NARROW if seen[1] - seen[0] <= most))
         for part, where in zip(parts, at, strict=True):
             place_above(frozen(part.values), where, seen[0], narrow)
         return Column(dtype, narrow, valid, base=seen[0])
     wide = types.is_wide(dtype)
-    out = np.empty(2 * rows if wide else rows, types.numpy_dtype(dtype))
+    out = lasting(2 * rows if wide else rows, types.numpy_dtype(dtype))
     for part, where in zip(parts, at, strict=True):
         (place_pairs if wide else place)(frozen(part.values), where, out)
     return Column(dtype, out, valid)
 
 
 def _placed_text(dtype: str, parts: list[Column], at: list[Array], rows: int, valid: Array | None) -> Column:
-    offsets = np.zeros(rows + 1, np.int64)
+    offsets = lasting(rows + 1, np.int64)
     spelled = [(p.offsets, p.values) for p in parts if p.offsets is not None]
     for (starts, _), where in zip(spelled, at, strict=True):
         place_lengths(starts, where, offsets[1:])
     np.cumsum(offsets, out=offsets)
-    data = np.empty(int(offsets[-1]), np.uint8)
+    data = lasting(int(offsets[-1]), np.uint8)
     for (starts, source), where in zip(spelled, at, strict=True):
         place_bytes(starts, source, where, offsets, data)
     return Column(dtype, data, valid, offsets)
