@@ -133,7 +133,7 @@ def test_what_lasts_is_zero_and_not_of_the_pool(rows: int) -> None:
     assert not array.any()
     assert array.flags.writeable
     del array
-    assert buffers.POOL.kept_bytes == before
+    assert buffers.POOL.kept_bytes <= before
 
 
 @pytest.mark.parametrize("rows", [0, 1, ROWS - 1, ROWS, 3 * ROWS])
