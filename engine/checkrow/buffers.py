@@ -8,6 +8,7 @@ is used again: it is mapped too, and goes back to the system with its array.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import threading
 import weakref
@@ -103,7 +104,8 @@ class BufferPool:
 def _mapped(size_bytes: int) -> mmap.mmap:
     memory = mmap.mmap(-1, size_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if size_bytes >= _HUGE_BYTES:
-        memory.madvise(mmap.MADV_HUGEPAGE)
+        with contextlib.suppress(OSError):  # a system may have none
+            memory.madvise(mmap.MADV_HUGEPAGE)
     return memory
 
 

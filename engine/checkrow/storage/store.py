@@ -229,7 +229,8 @@ def _begin_sync(path: Path) -> None:
     """Lets the system begin to write a file, so that there is less to wait for later; promises nothing."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)  # on Linux dirty pages are written and stay
+        with contextlib.suppress(OSError):  # not every file system takes advice
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)  # on Linux dirty pages are written and stay
     finally:
         os.close(descriptor)
 
