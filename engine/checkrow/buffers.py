@@ -20,8 +20,10 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 Array = NDArray[Any]
-SMALLEST_BYTES = 512 << 10
+SMALLEST_BYTES = 64 << 10
 """Smaller arrays are left to NumPy."""
+_LASTING_BYTES = 512 << 10
+"""Smaller ones that last are left to NumPy too: a process has only so many mappings."""
 MOST_KEPT_BYTES = 256 << 20
 """Memory that waits; what comes on top goes back to the system."""
 _IDLE_S = 10.0
@@ -141,7 +143,7 @@ def lasting(count: int, dtype: DTypeLike) -> Array:
     """Returns an array of zeros for the whole run, in memory of its own."""
     kind = np.dtype(dtype)
     size = count * kind.itemsize
-    return np.frombuffer(_mapped(size), kind) if size >= SMALLEST_BYTES else np.zeros(count, kind)
+    return np.frombuffer(_mapped(size), kind) if size >= _LASTING_BYTES else np.zeros(count, kind)
 
 
 def filled(count: int, dtype: DTypeLike, value: float) -> Array:
