@@ -176,7 +176,7 @@ class Dataset:
         target_file_bytes : int
             Size in memory at which a new file is begun.
         compression : str
-            Parquet codec.
+            Parquet codec, of columns that it makes at least an eighth smaller and of all text.
         control : str
             Another place for the control root.
         """

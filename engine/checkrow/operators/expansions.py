@@ -125,7 +125,7 @@ class Expander:
         return KernelFailed(failed.row, self._spec, failed.reason, what, line=failed.line)
 
     def _flush(self, below: Batch) -> Iterator[Batch]:
-        """Yields the rows written so far; the arrays are used again."""
+        """Yields the rows written so far; arrays may be new ones."""
         count, self._state[0] = int(self._state[0]), 0
         rows = self._rows[:count].copy()
         kept = [below.arrow.column(n).take(pa.array(rows)) for n, _ in self._expansion.kept]

@@ -2,7 +2,7 @@
 
 A group kernel takes the arrays of a group, a fold kernel its rows one after the other; all else is the same for both.
 Groups come out in the order in which their keys first appear, slice by slice; rows of a group in the order asked for,
-ties as they were read. Output arrays are made once and used for all partitions of a task.
+ties as they were read. Output arrays are used for all partitions of a task, unless one is mostly full: then it is given away.
 """
 
 from __future__ import annotations
@@ -261,7 +261,7 @@ class GroupCaller:
         return group, None if status in {DONE, FULL} else self._broken(groups, group, status, detail)
 
     def _flush(self, groups: _Groups, count: int) -> Columns:
-        """Returns the rows written so far as columns of their own; the output arrays are used again."""
+        """Returns the rows written so far as columns of their own; output arrays may be new ones."""
         rows = self._group_of[:count]
         keys = tuple(k.take(rows) for k in groups.keys)
         return Columns(self._names(), (*keys, *self._out.first(count)), count)
