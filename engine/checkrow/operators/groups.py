@@ -2,7 +2,7 @@
 
 A group kernel takes the arrays of a group, a fold kernel its rows one after the other; all else is the same for both.
 Groups come out in the order in which their keys first appear, slice by slice; rows of a group in the order asked for,
-ties as they were read. Output arrays are used for all partitions of a task, unless one is mostly full: then it is given away.
+ties as they were read. Output arrays are used for all partitions of a task; one that is mostly full is given away.
 """
 
 from __future__ import annotations
